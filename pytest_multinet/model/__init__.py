@@ -1,0 +1,1 @@
+"""Plain frozen data: what a manifest says and what a probe saw.  No I/O."""
