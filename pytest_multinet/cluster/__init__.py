@@ -1,0 +1,1 @@
+"""The backends behind one protocol: clusters, nodes, pods, links and networks."""

@@ -1,0 +1,1 @@
+"""Questions asked of a network stack, and the ways to ask them."""
