@@ -1,0 +1,1 @@
+"""Linux networking itself: namespaces by file descriptor, and netlink."""
