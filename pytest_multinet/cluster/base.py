@@ -656,6 +656,12 @@ class Cluster(ABC):
                 if key in self._made:
                     self._made[key].handle.delete()
 
+    def clear(self) -> None:
+        """Delete everything that was made here, newest first; nodes and Multus stay."""
+        for made in reversed(list(self._made.values())):
+            made.handle.delete()
+            self.forget(made.handle)
+
     def documents(self, source: Source) -> list[Document]:
         """Read manifests without applying them; see :meth:`apply`."""
         if isinstance(source, str) and "\n" not in source:

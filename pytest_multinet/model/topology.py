@@ -44,14 +44,14 @@ def check_interface_name(name: str, field_name: str = "interface name") -> str:
 
 
 @dataclass(frozen=True)
-class _Spec:
+class Spec:
     """A configuration that can be compared, hashed and shown field by field."""
 
     def to_dict(self) -> dict[str, Any]:
         """Every field by name, as JSON types."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
-    def differences(self, other: _Spec) -> dict[str, tuple[Any, Any]]:
+    def differences(self, other: Spec) -> dict[str, tuple[Any, Any]]:
         """Fields whose values differ, each with this value and the other's."""
         mine, theirs = self.to_dict(), other.to_dict()
         return {k: (mine[k], theirs.get(k)) for k in mine if mine[k] != theirs.get(k)}
@@ -74,7 +74,7 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class ClusterConfig(_Spec):
+class ClusterConfig(Spec):
     """A cluster: one control plane and ``nodes - 1`` workers.
 
     Attributes:
@@ -152,7 +152,7 @@ class ClusterConfig(_Spec):
 
 
 @dataclass(frozen=True)
-class LinkConfig(_Spec):
+class LinkConfig(Spec):
     """A link between two nodes.
 
     Attributes:
@@ -182,7 +182,7 @@ class LinkConfig(_Spec):
 
 
 @dataclass(frozen=True)
-class MacvlanConfig(_Spec):
+class MacvlanConfig(Spec):
     """A NetworkAttachmentDefinition of the macvlan plugin with static addresses.
 
     Attributes:
