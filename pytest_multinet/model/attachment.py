@@ -11,6 +11,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
 from typing import Any, NoReturn, cast
 
 from pytest_multinet.model.fields import FieldError, FieldPath, dotted, field_error, json_type
@@ -288,7 +289,7 @@ def check_gateways(
     seen: set[int] = set()
     for index, selection in enumerate(selections):
         for place, gateway in enumerate(selection.default_route or ()):
-            version = 6 if ":" in gateway else 4
+            version = _version(gateway)
             if version in seen:
                 message = (
                     "multus does not support ECMP for default-route: "
@@ -297,6 +298,12 @@ def check_gateways(
                 expected = "at most one IPv4 and one IPv6 gateway in all networks of a pod"
                 raise make(message, (index, "default-route", place), gateway, expected)
             seen.add(version)
+
+
+def _version(gateway: str) -> int:
+    address = ip_address(gateway)
+    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
+    return 4 if mapped else address.version  # Go's To4() counts ::ffff:10.0.0.1 as IPv4
 
 
 # --- both forms -----------------------------------------------------------------------------
@@ -406,7 +413,7 @@ def _selection(
         raise make(message, path, element, 'an object such as { "name": "macvlan-conf" }')
     reader = _Element(_known(cast("dict[str, Any]", element), index, make), path, make)
     name, own = reader.text("name"), reader.text("namespace")
-    interface = reader.text("interface") or reader.text("interfaceRequest")
+    interface, older = reader.text("interface"), reader.text("interfaceRequest")
     ips = reader.texts("ips")
     mac, guid = reader.text("mac"), reader.text("infiniband-guid")
     mappings = _port_mappings(reader)
@@ -417,7 +424,7 @@ def _selection(
     return NetworkSelection(
         name=_check_name(name, own, namespace, path, make),
         namespace=own or namespace,
-        interface=_check_interface(interface, (*path, "interface"), make),
+        interface=_check_interface(interface or older, (*path, "interface"), make),
         ips=_check_ips(ips, (*path, "ips"), make, bare),
         mac=_check_mac(mac, (*path, "mac"), make),
         infiniband_guid=_check_guid(guid, (*path, "infiniband-guid"), make),
@@ -493,12 +500,12 @@ class _Element:
             self.wrong(key, value, "int", (key,), "a whole number without quotes")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str, item_type: str = "string") -> tuple[str, ...]:
         """A list of texts, empty where it is absent or null."""
-        values = self.list(key, "[]string") or []
+        values = self.list(key, f"[]{item_type}") or []
         for place, value in enumerate(values):
             if value is not None and not isinstance(value, str):
-                self.wrong(key, value, "string", (key, place), "a string in double quotes")
+                self.wrong(key, value, item_type, (key, place), "a string in double quotes")
         return tuple(value or "" for value in values)
 
     def list(self, key: str, go_type: str) -> list[Any] | None:
@@ -597,7 +604,7 @@ def _folded(data: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 def _gateways(reader: _Element) -> tuple[str, ...] | None:
     if reader.list("default-route", "[]net.IP") is None:
         return None
-    gateways = reader.texts("default-route")
+    gateways = reader.texts("default-route", "net.IP")
     for place, gateway in enumerate(gateways):
         if not is_ip(gateway):
             message = (

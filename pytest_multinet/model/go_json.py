@@ -88,7 +88,9 @@ def loads(text: str) -> Any:
     except RecursionError:
         raise GoJSONError("exceeded max depth", 0, "the brackets are nested too deeply") from None
     except ValueError as error:
-        raise _syntax_error(text) or GoJSONError(str(error), 0) from None
+        # What Go's scanner takes and Python refuses is a number of thousands of digits.
+        message = "json: cannot unmarshal number into Go value of type float64"
+        raise _syntax_error(text) or GoJSONError(message, 0) from error
     if "\\u" in text or not text.isascii():
         return _without_surrogates(value)
     return value
@@ -252,8 +254,6 @@ def _scalar(text: str, at: int) -> tuple[int, GoJSONError | None]:
     partial = _end(_PARTIAL_NUMBER, text, at)
     if whole and whole.end() >= partial:
         return whole.end(), None
-    if partial == len(text):
-        return at, _ended(text)
     last = text[partial - 1]
     if last == ".":
         return at, _invalid(text, partial, "after decimal point in numeric literal")
@@ -264,9 +264,7 @@ def _scalar(text: str, at: int) -> tuple[int, GoJSONError | None]:
 
 def _literal(text: str, at: int, word: str) -> tuple[int, GoJSONError | None]:
     for index in range(1, len(word)):
-        if at + index >= len(text):
-            return at, _ended(text)
-        if text[at + index] != word[index]:
+        if text[at + index : at + index + 1] != word[index]:
             where = f"in literal {word} (expecting {_quoted(word[index])})"
             return at, _invalid(text, at + index, where)
     return at + len(word), None
@@ -278,15 +276,11 @@ def _broken_string(text: str, at: int) -> GoJSONError:
         return _ended(text)
     if text[end] != "\\":
         return _invalid(text, end, "in string literal")
-    if end + 1 == len(text):
-        return _ended(text)
-    if text[end + 1] != "u":
+    if text[end + 1 : end + 2] != "u":
         return _invalid(text, end + 1, "in string escape code")
     bad = end + 2
     while bad < len(text) and text[bad] in "0123456789abcdefABCDEF":
         bad += 1
-    if bad == len(text):
-        return _ended(text)
     return _invalid(text, bad, "in \\u hexadecimal character escape")
 
 
@@ -301,7 +295,7 @@ def _ended(text: str) -> GoJSONError:
 
 
 def _invalid(text: str, at: int, where: str) -> GoJSONError:
-    char = text[at]
+    char = text[at] if at < len(text) else " "  # Go's scanner feeds itself a space at the end
     hint = ""
     if where in (_KEY, _VALUE) and char in "]}":
         hint = f"JSON takes no comma before {char}" if where == _KEY or char == "]" else ""

@@ -8,7 +8,7 @@ composed a second time when an error has to name one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -208,7 +208,7 @@ def load_documents(source: Source, *, name: str = "<string>") -> list[Document]:
     """
     documents: list[Document] = []
     if isinstance(source, str):
-        for index, data in enumerate(_load(source, name)):
+        for index, data in enumerate(_read(source, name)):
             if data is not None:
                 _add(documents, data, name, Origin(source, index))
     else:
@@ -243,7 +243,11 @@ def _add(documents: list[Document], data: Any, source: str, origin: Origin | Non
     if kind.endswith("List") and "items" in data:
         _add_items(documents, document)
         return
-    if not _is_kind_config(data):
+    if _is_kind_config(data):
+        name: Any = data.get("name")
+        if name is not None and not isinstance(name, str):
+            raise document.error(f"name is a {_type(name)}", ("name",), name, "a string")
+    else:
         _check_metadata(document)
     documents.append(document)
 
@@ -331,8 +335,41 @@ def _is_scalar(value: Any) -> bool:
 # --- text -----------------------------------------------------------------------------------
 
 
-def _load(text: str, name: str) -> Iterator[Any]:
+def _read(text: str, name: str) -> Iterable[Any]:
     """The documents of a YAML or JSON text, empty ones as ``None``."""
+    if text.lstrip()[:1] == "{":
+        values = _json_values(text)
+        if values is not None:
+            return values
+    return _load(text, name)
+
+
+def _json_values(text: str) -> list[Any] | None:
+    """JSON objects, one after the other; ``None`` where the text is something else."""
+    import json
+
+    decoder = json.JSONDecoder(object_pairs_hook=_unique)
+    values: list[Any] = []
+    at = len(text) - len(text.lstrip())
+    try:
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            values.append(value)
+            at += len(text[at:]) - len(text[at:].lstrip())
+    except (ValueError, RecursionError):
+        return None  # YAML is a superset, and its reader knows the line
+    return values
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
+def _load(text: str, name: str) -> Iterator[Any]:
+    """The documents of a YAML text, empty ones as ``None``."""
     try:
         loader = _Loader(text)
         aliased = "*" in text and "&" in text

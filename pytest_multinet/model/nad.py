@@ -327,11 +327,16 @@ def _version(raw: Mapping[str, Any], make: FieldError) -> str:
     if version not in CNI_VERSIONS:
         expected = f"one of {', '.join(CNI_VERSIONS)}"
         if _IS_VERSION(version):
-            message = f"incompatible CNI versions: config is {version}"
+            message = _incompatible(version)
         else:
             message = f"invalid version {version}: a version has three parts"
         raise make(message, ("cniVersion",), version, expected)
     return version
+
+
+def _incompatible(version: str) -> str:
+    supported = " ".join(f'"{v}"' for v in CNI_VERSIONS)
+    return f'incompatible CNI versions; config is "{version}", plugin supports [{supported}]'
 
 
 def _highest(offered: Any, version: str | None, make: FieldError) -> str | None:
@@ -348,7 +353,7 @@ def _highest(offered: Any, version: str | None, make: FieldError) -> str | None:
             raise make(message, (*path, index), item, "a string such as 1.0.0")
     known = [v for v in CNI_VERSIONS if v in versions or v == version]
     if not known and versions:
-        message = f"incompatible CNI versions: config is {', '.join(versions)}"
+        message = _incompatible(versions[-1])
         raise make(message, path, offered, f"one of {', '.join(CNI_VERSIONS)}")
     return known[-1] if known else version
 

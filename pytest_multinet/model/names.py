@@ -154,7 +154,7 @@ def is_ip(value: str) -> bool:
 def is_cidr(value: str) -> bool:
     """Whether Go's ``net.ParseCIDR`` takes ``value``: no zone, no netmask."""
     _, slash, length = value.partition("/")
-    if not slash or not (length.isascii() and length.isdigit() and len(length) <= 3):
+    if not slash or not (length.isascii() and length.isdigit() and len(length) <= 8):
         return False
     try:
         ip_interface(value)

@@ -27,6 +27,9 @@ IPAddress = IPv4Address | IPv6Address
 
 _KEYS = ("name", "interface", "ips", "mac", "mtu", "default", "dns", "device-info", "gateway")
 
+# What Go's encoder escapes in strings; none of them stands outside strings in JSON.
+_GO_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
 
 @dataclass(frozen=True, slots=True)
 class Dns:
@@ -131,10 +134,8 @@ def parse_network_status(
 
 def dump_network_status(statuses: Iterable[NetworkStatus]) -> str:
     """The annotation's text, as Multus writes it: Go's ``MarshalIndent`` of each element."""
-    texts = [json.dumps(s.to_dict(), indent=4, ensure_ascii=False) for s in statuses]
-    # Go indents no empty list or object, and escapes these three in strings.
-    text = f"[{','.join(texts)}]"
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    texts = (json.dumps(s.to_dict(), indent=4, ensure_ascii=False) for s in statuses)
+    return f"[{','.join(texts)}]".translate(_GO_ESCAPES)
 
 
 def _status(item: Any, path: FieldPath, make: FieldError) -> NetworkStatus:

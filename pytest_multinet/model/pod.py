@@ -34,8 +34,21 @@ from pytest_multinet.model.names import nearest, validate_name
 if TYPE_CHECKING:
     from pytest_multinet.model.manifest import Document
 
+# The grammar of image references (distribution/reference).
+_IS_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+).fullmatch
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-_SHELLS = frozenset({"sh", "bash", "ash", "dash", "busybox"})
+_SHELLS = frozenset({"sh", "bash", "ash", "dash"})
+# Such as: exec sleep inf | trap : TERM; tail -f /dev/null & wait | while :; do sleep 9; done
+_IDLE_SCRIPT = re.compile(
+    r"\s*(?:trap [^;&|]*;\s*)?"
+    r"(?:(?P<loop>while (?:true|:)\s*;\s*do sleep [0-9]+\s*;\s*done)"
+    r"|(?:exec )?(?P<command>(?:sleep|tail -[fF]) [\w./]+)(?:\s*&\s*wait)?)\s*;?\s*"
+).fullmatch
 _LONG = 3600  # seconds: a container that sleeps as long outlives the test
 _DURATION = re.compile(r"([0-9]{1,15})(?:\.[0-9]*)?([smhd]?)").fullmatch
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -72,14 +85,18 @@ class Container:
 
 def _is_idle(argv: tuple[str, ...]) -> bool:
     program = argv[0].rpartition("/")[2]
-    if argv[0] == "/pause" or (program == "pause" and len(argv) == 1):
-        return True
     if program in _SHELLS and len(argv) == 3 and argv[1] == "-c":
-        words = tuple(argv[2].strip().removeprefix("exec ").split())
-        return bool(words) and words[0].rpartition("/")[2] in ("sleep", "tail") and _is_idle(words)
+        script = _IDLE_SCRIPT(argv[2])
+        return script is not None and (script["loop"] is not None or _is_idle(_words(script)))
     if program == "tail":
-        return argv[1:] in (("-f", "/dev/null"), ("-F", "/dev/null"), ("-f/dev/null",))
-    return program == "sleep" and len(argv) == 2 and _sleeps_long(argv[1])
+        return argv[1:] in (("-f", "/dev/null"), ("-F", "/dev/null"))
+    if program == "sleep":
+        return len(argv) == 2 and _sleeps_long(argv[1])
+    return argv == ("/pause",)
+
+
+def _words(script: re.Match[str]) -> tuple[str, ...]:
+    return tuple(script["command"].split())
 
 
 def _sleeps_long(duration: str) -> bool:
@@ -242,13 +259,13 @@ def _container(data: Any, path: FieldPath, error: FieldError) -> Container:
         raise error("a container has no name", (*path, "name"), None, "a name")
     validate_name(name, what="container name", label=True, path=(*path, "name"), error=error)
     image = read_str(data, "image", path, error)
-    if not image or image != image.strip() or any(c.isspace() for c in image):
-        message = (
-            f'container "{name}" has no image'
-            if not image
-            else (f'the image of container "{name}" has white space in it')
-        )
-        raise error(message, (*path, "image"), image or None, "an image, such as alpine:3.20")
+    if not image:
+        message = f'container "{name}" has no image'
+        raise error(message, (*path, "image"), None, "an image, such as alpine:3.20")
+    if not _IS_IMAGE(image):
+        message = f'the image of container "{name}" is not a reference'
+        expected = "[registry/]name[:tag][@digest], the name in lower case"
+        raise error(message, (*path, "image"), image, expected)
     policy = read_str(data, "imagePullPolicy", path, error) or None
     if policy is not None and policy not in _PULL_POLICIES:
         near = nearest(policy, _PULL_POLICIES)
