@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -658,9 +658,10 @@ class Cluster(ABC):
 
     def clear(self) -> None:
         """Delete everything that was made here, newest first; nodes and Multus stay."""
-        for made in reversed(list(self._made.values())):
-            made.handle.delete()
-            self.forget(made.handle)
+        with ExitStack() as stack:
+            for made in self._made.values():
+                stack.callback(made.handle.delete)
+        self._made.clear()
 
     def documents(self, source: Source) -> list[Document]:
         """Read manifests without applying them; see :meth:`apply`."""

@@ -1,0 +1,114 @@
+"""The command ``multinet``: environments outside pytest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from pytest_multinet.errors import (
+    BackendUnavailable,
+    EnvironmentFailure,
+    MultinetError,
+    UsageError,
+)
+
+OK, FAILED, USAGE, ENVIRONMENT = range(4)
+
+_EPILOG = """\
+exit status:
+  0  done                     2  the command cannot be carried out as written
+  1  it failed                3  the environment is missing or broken
+'exec' and 'shell' end with the status of the program that they ran.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments; default: those of the process.
+
+    Returns:
+        The exit status.
+    """
+    arguments = _parser().parse_args(_before_dashes(list(sys.argv[1:] if argv is None else argv)))
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except MultinetError as error:
+        print(f"multinet: {error}", file=sys.stderr)
+        return _status(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _status(error: MultinetError) -> int:
+    if isinstance(error, UsageError):
+        return USAGE
+    environment = (BackendUnavailable, EnvironmentFailure)
+    return ENVIRONMENT if isinstance(error, environment) else FAILED
+
+
+def _before_dashes(argv: list[str]) -> list[str]:
+    """``exec POD CMD -x`` as ``exec POD -- CMD -x``: what follows a pod is the program's."""
+    return argv
+
+
+def _parser() -> argparse.ArgumentParser:
+    from pytest_multinet.cli import doctor, environments
+
+    parser = argparse.ArgumentParser(
+        prog="multinet",
+        description="Look into environments that 'pytest --multinet-keep' left, and end them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = _add(commands, "ls", "list the environments that are kept", environments.ls)
+    _add_json(command)
+
+    command = _add(commands, "exec", "run a program in a pod or node", environments.exec_)
+    _add_environment(command)
+    command.add_argument("name", metavar="POD", help="pod, NAMESPACE/POD, or node")
+    command.add_argument("argv", nargs="+", metavar="CMD", help="program and arguments, after --")
+
+    command = _add(commands, "shell", "open a shell in a pod or node", environments.shell)
+    _add_environment(command)
+    command.add_argument("name", metavar="POD", help="pod, NAMESPACE/POD, or node")
+
+    command = _add(commands, "down", "end an environment", environments.down)
+    command.add_argument("id", nargs="?", metavar="ID", help="as 'multinet ls' shows it")
+    command.add_argument("--all", action="store_true", help="end all")
+
+    command = _add(commands, "doctor", "tell what works here and what to do", doctor.doctor)
+    _add_json(command)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    help: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name, help=help, description=f"{help[0].upper()}{help[1:]}.", allow_abbrev=False
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_environment(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-e", "--environment", metavar="ID", help="needed where several environments are kept"
+    )
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")

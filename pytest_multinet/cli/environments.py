@@ -1,0 +1,63 @@
+"""``multinet ls``, ``exec``, ``shell`` and ``down``: environments that were kept."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from pytest_multinet.errors import UsageError
+from pytest_multinet.session.keep import attach, take_down
+from pytest_multinet.session.ledger import Ledger, Record
+
+
+def ls(arguments: argparse.Namespace) -> int:
+    """List what is kept."""
+    records = Ledger().records()
+    if arguments.json:
+        print(json.dumps([asdict(record) for record in records], indent=2, default=str))
+        return 0
+    if not records:
+        print("no environment is kept; 'pytest --multinet-keep' keeps one")
+        return 0
+    rows = [("ID", "BACKEND", "NODES", "PODS", "KEPT", "FOLDER")]
+    rows += [_row(record) for record in records]
+    _print_table(rows)
+    return 0
+
+
+def exec_(arguments: argparse.Namespace) -> int:
+    """Run a program in a pod or node; returns its status."""
+    record = Ledger().find(arguments.environment)
+    return attach(record).exec(arguments.name, arguments.argv)
+
+
+def shell(arguments: argparse.Namespace) -> int:
+    """Open a shell in a pod or node; returns its status."""
+    record = Ledger().find(arguments.environment)
+    return attach(record).shell(arguments.name)
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """End one environment, or all."""
+    if arguments.all and arguments.id:
+        raise UsageError("give an ID or --all, not both")
+    ledger = Ledger()
+    records = ledger.records() if arguments.all else [ledger.find(arguments.id)]
+    for record in records:
+        take_down(record, ledger)
+        print(f"{record.id} ended")
+    return 0
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    pods = ",".join(pod["name"] for pod in record.description.get("pods", ())) or "-"
+    nodes = str(len(record.description.get("nodes", ())))
+    return record.id, record.backend, nodes, pods, record.created, record.folder
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,256 @@
+"""The hooks by which pytest knows us; each says what is to be done, others do it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_multinet import fixtures
+from pytest_multinet.errors import MultinetError, NeedsCapability, UsageError
+from pytest_multinet.fixtures import CONFIG_OF, PROPERTY, REGISTRY, SETTINGS
+from pytest_multinet.session import settings as session_settings
+from pytest_multinet.session.registry import Registry
+from pytest_multinet.session.settings import OPTIONS
+
+if TYPE_CHECKING:
+    from _pytest.fixtures import SubRequest
+
+
+# --- options ------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare every option, on the command line and in the ini file."""
+    group = parser.getgroup("multinet", "Kubernetes pods with several interfaces (multinet)")
+    for option in OPTIONS:
+        names = f"ini {option.ini}, environment {option.variable}"
+        for flag, arguments in option.flags().items():
+            help = f"{arguments.pop('help', option.help)} ({names})"
+            group.addoption(flag, dest=option.ini, help=help, **arguments)
+        parser.addini(option.ini, option.help, type="args" if option.many else None, default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find the settings; nothing is probed and nothing is built."""
+    if not config.pluginmanager.is_registered(fixtures):
+        config.pluginmanager.register(fixtures, fixtures.__name__)
+    config.addinivalue_line(
+        "markers",
+        'multinet_backend(*names): run the test only on these backends ("embedded", "kind"), '
+        "else skip it",
+    )
+    try:
+        settings = _settings(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    worker: Mapping[str, Any] = getattr(config, "workerinput", {})
+    config.stash[SETTINGS] = settings
+    config.stash[REGISTRY] = registry = Registry(
+        settings,
+        config.rootpath,
+        worker=worker.get("workerid"),
+        workers=worker.get("workercount", 1),
+        progress=partial(_progress, config),
+    )
+    registry.dependents(CONFIG_OF)
+
+
+def _settings(config: pytest.Config) -> session_settings.Settings:
+    has_private = hasattr(config, "_inicfg")  # pytest 9 warns of the public name
+    keys: Mapping[str, Any] = getattr(config, "_inicfg" if has_private else "inicfg")
+    session_settings.check_ini(keys, config.inipath)
+    for warning in session_settings.check_environment(os.environ):
+        config.issue_config_time_warning(pytest.PytestConfigWarning(warning), stacklevel=2)
+    return session_settings.resolve(
+        {o.name: config.getoption(o.ini) for o in OPTIONS},
+        {o.name: config.getini(o.ini) for o in OPTIONS},
+        os.environ,
+        folder=Path(config.invocation_params.dir),
+        ini_file=config.inipath,
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Show the settings that differ from their defaults, and their sources."""
+    changed = str(config.stash[SETTINGS])
+    return f"multinet: {changed}" if changed else None
+
+
+def _progress(config: pytest.Config, line: str) -> None:
+    from pytest_multinet.report.terminal import show_progress
+
+    show_progress(config, line)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let the registry see whether a test has failed."""
+    session.config.stash[REGISTRY].tests_failed = lambda: session.testsfailed > 0
+
+
+# --- collection ---------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a marker that names no backend."""
+    for item in items:
+        for marker in item.iter_markers("multinet_backend"):
+            _check_marker(item, marker)
+
+
+def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
+    known = session_settings.BACKENDS[1:]
+    bad = [name for name in marker.args if name not in known] or list(marker.kwargs)
+    if bad or not marker.args:
+        given = f"has {bad[0]!r}" if bad else "names no backend"
+        raise pytest.UsageError(
+            f"{item.nodeid}: marker multinet_backend {given}; expected some of {', '.join(known)}"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Stop before the first test where something required is missing."""
+    config = session.config
+    settings = config.stash[SETTINGS]
+    if not settings.require or config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    from pytest_multinet.session.backend import check_required
+
+    try:
+        check_required(settings.require, settings.source("require"))
+    except MultinetError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+# --- a test -------------------------------------------------------------------------------------
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of another backend; change to the environment it asks for."""
+    registry = item.config.stash[REGISTRY]
+    registry.folder = item.path.parent
+    for marker in item.iter_markers("multinet_backend"):
+        if registry.choice.backend not in marker.args:
+            wanted = " or ".join(marker.args)
+            raise NeedsCapability(
+                marker.args[0],
+                f"runs only on {wanted}, this run is on {registry.choice.backend}: "
+                f"--multinet-backend={marker.args[0]}",
+            )
+    # Only once something is built.  A test whose closure names nothing of ours may still ask,
+    # by request.getfixturevalue().
+    names: list[str] = getattr(item, "fixturenames", [])
+    asks = not {*registry.config_fixtures, "request"}.isdisjoint(names)
+    if registry.config_fixtures and asks and fixtures.ENVIRONMENT not in names:
+        names.insert(0, fixtures.ENVIRONMENT)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Record the backend, for the summary and for junit files."""
+    chosen = item.config.stash[REGISTRY].chosen
+    uses = "multinet_cluster" in getattr(item, "fixturenames", ())
+    if chosen and uses and all(name != PROPERTY for name, _ in item.user_properties):
+        item.user_properties.append((PROPERTY, chosen.backend))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Skip what cannot be done here; show our errors without our inside."""
+    if call.excinfo is None:
+        return (yield)
+    from pytest_multinet.report import terminal
+
+    terminal.skip_what_is_missing(item, call)
+    report = yield
+    terminal.shorten(item, call, report)
+    return report
+
+
+# --- fixtures -----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: SubRequest
+) -> Generator[None, Any, Any]:
+    """Note what is built from which configuration, and who uses it."""
+    __tracebackhide__ = True  # else we stand in every traceback of a failed fixture
+    registry = request.config.stash[REGISTRY]
+    config_fixture = _config_of(fixturedef)
+    try:
+        value = yield
+    finally:
+        if config_fixture is not None:
+            config = request.getfixturevalue(config_fixture)
+            if config is not None:  # --setup-plan
+                finish = partial(fixturedef.finish, request=request)
+                registry.built(fixturedef, config_fixture, config, finish)
+    if fixturedef.argname in CONFIG_OF.values() and value is not None:
+        registry.configured(fixturedef.argname, value, _where(fixturedef))
+    elif registry.config_fixtures:
+        registry.depends(
+            fixturedef,
+            fixturedef.argname,
+            fixturedef.argnames,
+            where=_where(fixturedef),
+            scope=fixturedef.scope,
+            node=request.node,
+        )
+    return value
+
+
+def pytest_fixture_post_finalizer(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> None:
+    """Note that a fixture is no more."""
+    request.config.stash[REGISTRY].finished(fixturedef)
+
+
+def _config_of(fixturedef: pytest.FixtureDef[Any]) -> str | None:
+    """The configuration fixture of a fixture of ours, under whatever name it was imported."""
+    function = fixturedef.func
+    if getattr(function, "__module__", None) != "pytest_multinet.fixtures":
+        return None
+    return CONFIG_OF.get(function.__name__)
+
+
+def _where(fixturedef: pytest.FixtureDef[Any]) -> str:
+    code = getattr(fixturedef.func, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else fixturedef.baseid
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what is left; a pytest-xdist worker tells the controller."""
+    config = session.config
+    registry = config.stash[REGISTRY]
+    registry.close()
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output["multinet"] = registry.outcome()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a pytest-xdist worker has to tell."""
+    summary = getattr(node, "workeroutput", {}).get("multinet")
+    if summary:
+        node.config.stash[REGISTRY].merge(summary)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write the line that tells how many tests ran where."""
+    from pytest_multinet.report.terminal import summarize
+
+    summarize(terminalreporter, terminalreporter.config.stash[REGISTRY])

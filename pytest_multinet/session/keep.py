@@ -1,0 +1,84 @@
+"""Environments that outlive their run: how they are left, found again and ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_multinet.session.backend import Attached, backend_module
+from pytest_multinet.session.ledger import Ledger, Owner, Record, now
+
+if TYPE_CHECKING:
+    from pytest_multinet.cluster.base import Cluster
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a run tells its user of an environment that it left.
+
+    Attributes:
+        id: as ``multinet`` takes it.
+        backend: the backend that it runs on.
+        nodes: number of nodes; ``pods``: names of its pods.
+    """
+
+    id: str
+    backend: str
+    nodes: int
+    pods: list[str]
+
+    def lines(self) -> list[str]:
+        """What was kept and the commands to use it."""
+        pod = self.pods[0] if self.pods else "POD"
+        inside = f"{self.nodes} nodes, {len(self.pods)} pods"
+        return [
+            f"kept:         {self.id} on {self.backend}, {inside}",
+            f"look inside:  multinet exec -e {self.id} {pod} -- ip addr",
+            "rerun failed: pytest --lf --multinet-keep",
+            f"delete:       multinet down {self.id}",
+        ]
+
+
+def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path) -> Kept:
+    """Leave a cluster running and write it down.
+
+    One that an earlier run left for the same folder under the same id is ended.
+    """
+    wanted = f"{cluster.name}@{worker}" if worker else cluster.name
+    ledger = Ledger()
+    with ledger.locked():
+        for record in ledger.records():
+            if record.id == wanted and record.folder == str(folder):
+                take_down(record, ledger)
+        id = ledger.free_id(wanted)
+        description = cluster.describe()
+        resources = cluster.keep(id)
+        owner = resources.get("owner")
+        ledger.write(
+            Record(
+                id=id,
+                backend=cluster.backend,
+                cluster=cluster.name,
+                folder=str(folder),
+                created=now(),
+                digest=cluster.config.digest,
+                specification=cluster.config.to_dict(),
+                description=description,
+                resources=resources,
+                owner=Owner.of(owner) if owner else None,
+            )
+        )
+    pods = [pod.name for pod in cluster.pods()]
+    return Kept(id, cluster.backend, len(cluster.nodes), pods)
+
+
+def attach(record: Record) -> Attached:
+    """Reach an environment that was kept; raises :class:`ClusterError` where it is no more."""
+    return backend_module(record.backend).attach(record.resources)
+
+
+def take_down(record: Record, ledger: Ledger) -> None:
+    """End an environment that was kept and strike it off."""
+    attach(record).down()
+    ledger.remove(record.id)
