@@ -1,0 +1,1011 @@
+"""The kind backend: a real cluster in Docker containers, made, reused and removed.
+
+Independent steps overlap: images are saved and plugins read while the nodes boot, and put onto
+the nodes while kubeadm works.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from pytest_multinet.cluster import kind_config, kind_failure
+from pytest_multinet.cluster.base import Multus, Node, NodeLink, ReadinessCheck
+from pytest_multinet.cluster.engine import Container, Engine
+from pytest_multinet.cluster.images import MULTUS_IMAGES, NodeImages, full_name, images_of
+from pytest_multinet.cluster.kind_node import KindNode
+from pytest_multinet.cluster.kind_program import KindProgram
+from pytest_multinet.cluster.kubernetes import KubernetesCluster, KubernetesPod, node_facts
+from pytest_multinet.cluster.plugins import find_plugins, install_plugins, plugins_on
+from pytest_multinet.cluster.pod_wait import has_network_status, is_ready, watching, wait_ready
+from pytest_multinet.cluster.record import Record, RecordFolder, records, state_root
+from pytest_multinet.cluster.rest import ApiError, KubeApi
+from pytest_multinet.cluster.sandboxes import can_look, kill_command, pod_process
+from pytest_multinet.cluster.stages import Stages
+from pytest_multinet.errors import (
+    BackendUnavailable,
+    ClusterError,
+    LinkError,
+    MultinetError,
+    MultusError,
+    PodError,
+    UsageError,
+)
+from pytest_multinet.link.veth_nodes import NodeVeth
+from pytest_multinet.model.topology import ClusterConfig, LinkConfig
+from pytest_multinet.multus import install
+from pytest_multinet.probe.remote import first_that_exists
+from pytest_multinet.probe.stack import Prober
+
+KIND_LABEL = "io.x-k8s.kind.cluster"
+_BRIDGE_SYSCTL = "bridge/bridge-nf-call-iptables"
+_DEFAULT_CONFLIST = "/etc/cni/net.d/10-multinet.conflist"
+
+
+def open_cluster(
+    config: ClusterConfig,
+    *,
+    state_dir: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+    reuse: bool = True,
+    kind_program: str | None = None,
+    artifacts: Path | None = None,
+    direct: bool = True,
+) -> KindCluster:
+    """Make a kind cluster, or attach to the one that an earlier run kept.
+
+    Args:
+        config: what it is to be.
+        state_dir: where it is written down; default below ``$XDG_STATE_HOME``.
+        progress: called with a line for every stage of more than a second.
+        reuse: attach to a kept cluster of the same specification.
+        kind_program: ``kind``, by name or path.
+        artifacts: folder for the nodes' logs when creation fails.
+        direct: open the nodes' and pods' namespaces from here where that is possible; else
+            everything goes through programs run inside them.
+
+    Raises:
+        BackendUnavailable: Docker or kind cannot be used.
+        ClusterError: the name is taken, or the cluster could not be made.
+    """
+    config = kind_config.resolve(config)
+    stages = Stages(progress or (lambda line: None))
+    with ExitStack() as stack:
+        engine = Engine()
+        stack.callback(engine.close)
+        kind = KindProgram(kind_program, engine.environment)
+        folder = RecordFolder(state_dir or state_root(), config.name)
+        stack.callback(folder.release)
+        there = _existing(engine, folder)
+        record = folder.read()
+        if record is not None and record.state == "kept" and reuse:
+            cluster = _attach(config, engine, kind, folder, record, there, stages, direct=direct)
+            if cluster is not None:
+                stack.pop_all()
+                return cluster
+        if record is not None:
+            _remove_remains(kind, folder, there, stages)
+        with stages.stage("check kind"):
+            kind.check()
+        cluster = KindCluster(config, engine, kind, folder, Record(config.name), stages, direct=direct)
+        stack.pop_all()
+        try:
+            cluster.create(artifacts)
+        except BaseException:
+            cluster.abandon()
+            raise
+        return cluster
+
+
+def reap(state_dir: Path | None = None, *, kept: bool = False) -> list[str]:
+    """Remove clusters whose owner has ended without doing so; returns their names.
+
+    Args:
+        state_dir: where clusters are written down.
+        kept: also those that were kept on purpose.
+    """
+    root = state_dir or state_root()
+    removed: list[str] = []
+    for record in records(root):
+        if record.state == "kept" and not kept:
+            continue
+        with ExitStack() as stack:
+            try:
+                folder = RecordFolder(root, record.name)
+            except ClusterError:
+                continue  # its owner lives
+            stack.callback(folder.release)
+            engine = Engine()
+            stack.callback(engine.close)
+            kind = KindProgram(None, engine.environment)
+            there = _existing(engine, folder)
+            _remove_remains(kind, folder, there, Stages(lambda line: None))
+            removed.append(record.name)
+    return removed
+
+
+def _existing(engine: Engine, folder: RecordFolder) -> list[Container]:
+    """The node containers of that name, if they are ours.
+
+    Raises:
+        ClusterError: they are someone else's.
+    """
+    there = engine.containers(f"{KIND_LABEL}={folder.name}")
+    record = folder.read()
+    if not there:
+        return there
+    ours = set(record.nodes.values()) if record is not None else set[str]()
+    if record is None or (ours and not ours & {c.id for c in there}):
+        raise ClusterError(
+            f"a kind cluster called {folder.name!r} exists that pytest-multinet did not make; it "
+            "is left alone. Choose another name with --multinet-cluster-name, or remove it: "
+            f"kind delete cluster --name {folder.name}"
+        )
+    return there
+
+
+def _attach(
+    config: ClusterConfig,
+    engine: Engine,
+    kind: KindProgram,
+    folder: RecordFolder,
+    record: Record,
+    there: Sequence[Container],
+    stages: Stages,
+    *,
+    direct: bool,
+) -> KindCluster | None:
+    """The kept cluster, ``None`` where it is no longer whole."""
+    spec = kind_config.specification(config)
+    if record.digest != _digest(spec):
+        lines = [
+            f"  {key}: {record.spec.get(key)!r} was kept, {value!r} is wanted"
+            for key, value in json.loads(json.dumps(spec)).items()
+            if record.spec.get(key) != value
+        ]
+        raise ClusterError(
+            f"the kept cluster {config.name} was made from another specification:\n"
+            + "\n".join(lines)
+            + "\nremove it with 'multinet down', or run with the former settings"
+        )
+    running = {c.id for c in there if c.running}
+    if not record.nodes or set(record.nodes.values()) - running:
+        gone = [n for n, i in record.nodes.items() if i not in running] or ["all nodes"]
+        stages.progress(f"the kept cluster {config.name} is not whole ({', '.join(gone)} stopped or gone); making a new one")
+        return None
+    cluster = KindCluster(config, engine, kind, folder, record, stages, direct=direct)
+    with stages.stage("attach"):
+        cluster.attach(there)
+    return cluster
+
+
+def _remove_remains(
+    kind: KindProgram, folder: RecordFolder, there: Sequence[Container], stages: Stages
+) -> None:
+    """Remove what a run left that ended before it could."""
+    if there:
+        with stages.stage(f"remove what was left of {folder.name}"):
+            run = kind.run("delete", "cluster", "--name", folder.name)
+            if run.returncode:
+                raise ClusterError(
+                    f"cannot remove what was left of cluster {folder.name}: "
+                    f"{kind_failure.failed_line(run.stderr)}"
+                )
+    folder.remove()
+
+
+def _digest(spec: Mapping[str, Any]) -> str:
+    import hashlib
+
+    text = json.dumps(spec, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class KindCluster(KubernetesCluster):
+    """A kind cluster that this process owns.
+
+    Attributes:
+        engine: the Docker Engine that it runs in.
+        record: what is written down about it.
+        stages: where the time went.
+    """
+
+    backend = "kind"
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        engine: Engine,
+        kind: KindProgram,
+        folder: RecordFolder,
+        record: Record,
+        stages: Stages,
+        *,
+        direct: bool,
+    ) -> None:
+        super().__init__(config)
+        self.engine = engine
+        self.record = record
+        self.timeline = stages
+        self.progress = stages.progress
+        self.attached = False
+        self._kind = kind
+        self._folder = folder
+        self._direct = direct
+        self._nodes: tuple[KindNode, ...] = ()
+        self._multus: KindMultus | None = None
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="kind")
+        self._multus_image: Future[None] | None = None
+        self._pod_image: Future[None] | None = None
+        self._plugins: Future[None] | None = None
+        self._images = NodeImages(engine, self, record.images)
+        self._leftovers: list[list[str]] = []
+        self._probers: dict[str, tuple[Any, Prober]] = {}
+        self._closed = False
+
+    # --- creation ---------------------------------------------------------------------------
+
+    @property
+    def stages(self) -> list[tuple[str, float]]:
+        """(stage, seconds) in the order in which they ended."""
+        return [(s.name, s.seconds) for s in self.timeline.done]
+
+    @property
+    def node_names(self) -> Sequence[str]:
+        """Every node's name."""
+        return kind_config.node_names(self.config)
+
+    def kind(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run ``kind`` on this cluster."""
+        return self._kind.run(*argv, "--name", self.name)
+
+    def create(self, artifacts: Path | None) -> None:
+        """Make the cluster; see :func:`open_cluster`."""
+        spec = kind_config.specification(self.config)
+        self.record.spec = json.loads(json.dumps(spec))
+        self.record.digest = _digest(spec)
+        self.record.pid = os.getpid()
+        self._write()
+        architecture = self._architecture()
+        reading = self._pool.submit(find_plugins, self.config.cni_plugins, architecture)
+        log = self._folder.folder / "kind.log"
+        argv = ["create", "cluster", "--name", self.name, "--retain", "--wait", "0s"]
+        argv += ["--kubeconfig", str(self._folder.kubeconfig), *self._config_arguments()]
+        with self.timeline.stage("kind create cluster"):
+            process = self._kind.start(*argv, kubeconfig=self._folder.kubeconfig, log=log)
+            try:
+                self._while_booting(process, reading)
+                code = process.wait()
+            except BaseException:
+                _end(process)
+                raise
+            if code:
+                self._fail(log.read_text(encoding="utf-8", errors="replace"), artifacts)
+        os.chmod(self._folder.kubeconfig, 0o600)
+        self._open_api()
+        self.record.state = "ready"
+        self._write()
+        if self.config.disable_default_cni and self.config.default_cni is not None:
+            self._install_default_network()
+
+    def _architecture(self) -> str:
+        image = kind_config.node_images(self.config)[0]
+        if self.engine.image_id(image) is None:
+            with self.timeline.stage(f"pull {image}"):
+                try:
+                    self.engine.pull(image)
+                except MultinetError as error:
+                    raise ClusterError(
+                        f"the node image {image} is neither on this machine nor could it be "
+                        f"pulled ({error}); is its name right (--multinet-node-image), and is "
+                        "there a network? 'multinet bundle' is for machines without"
+                    ) from error
+        return self.engine.image_architecture(image)
+
+    def _config_arguments(self) -> list[str]:
+        if self.config.kind_config is not None:
+            return kind_config.create_arguments(self.config)
+        file = self._folder.folder / "kind.yaml"
+        file.write_text(json.dumps(kind_config.generated(self.config)), encoding="utf-8")
+        return ["--config", str(file)]
+
+    def _while_booting(self, process: subprocess.Popen[bytes], reading: Future[Any]) -> None:
+        """As soon as the nodes' containerd answers, everything that needs no Kubernetes."""
+        from tenacity import Retrying, retry_if_result, wait_fixed
+
+        waiting: Retrying = Retrying(retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25))
+        if not waiting(lambda: self._booted() or process.poll() is not None):
+            return
+        containers = self.engine.containers(f"{KIND_LABEL}={self.name}")
+        self.record.nodes = {c.name: c.id for c in containers}
+        self._write()
+        if process.poll() is None:
+            self._plugins = self._pool.submit(self._put_plugins, reading)
+            self._multus_image = self._pool.submit(self._load_multus_image)
+            self._pod_image = self._pool.submit(self._load_pod_image, self._multus_image)
+
+    def _booted(self) -> bool:
+        containers = self.engine.containers(f"{KIND_LABEL}={self.name}")
+        if len(containers) < len(self.node_names):
+            return False
+        names = [c.name for c in containers if c.running]
+        try:
+            ready = all(
+                self.engine.exec(n, ["ctr", "version"], timeout=5).returncode == 0 for n in names
+            )
+        except MultinetError:
+            return False
+        return ready and len(names) == len(containers)
+
+    def _put_plugins(self, reading: Future[Any]) -> None:
+        plugins = reading.result()
+        with self.timeline.stage("CNI plugins"):
+            for node in self.node_names:
+                install_plugins(self.engine, node, plugins)
+        self.record.plugins = plugins.fingerprint
+
+    def _load_multus_image(self) -> None:
+        images = [i for i in self._multus_images() if self._images.local(i) is not None]
+        if images:
+            with self.timeline.stage("load Multus image"):
+                self._images.load(images)
+
+    def _load_pod_image(self, before: Future[None]) -> None:
+        before.result()
+        image = self.config.pod_image
+        if self._images.local(image) is not None:
+            with self.timeline.stage("load pod image"):
+                self._images.load([image], self._where_pods_run())
+
+    def _where_pods_run(self) -> list[str]:
+        names = list(self.node_names)
+        return [n for n in names if "-control-plane" not in n] or names
+
+    def _multus_images(self) -> list[str]:
+        documents = install.manifest(self.config.multus_mode, self.config.multus_manifest)
+        return list(dict.fromkeys(i for d in documents for i in images_of(d.data)))
+
+    def _fail(self, output: str, artifacts: Path | None) -> None:
+        """Raise for a ``kind create`` that failed, with cause and logs."""
+        why = kind_failure.cause(output)
+        text = f"kind could not create cluster {self.name}: {kind_failure.failed_line(output)}"
+        if why:
+            text += f"\n  cause: {why}"
+        taken = "already exist for a cluster" in output
+        if artifacts is not None and not taken:
+            kept = kind_failure.export_logs(self._kind, self.name, artifacts / f"kind-{self.name}")
+            text += f"\n  the nodes' logs: {kept}" if kept else ""
+        if not why:
+            text += "\n  " + "\n  ".join(output.strip().splitlines()[-15:])
+        raise ClusterError(text)
+
+    def _open_api(self) -> None:
+        self.kube = KubeApi(self._folder.kubeconfig)
+        listed = self.kube.get("/api/v1/nodes")["items"]
+        containers = {c.name: c for c in self.engine.containers(f"{KIND_LABEL}={self.name}")}
+        self._take_nodes(listed, containers)
+
+    def _take_nodes(
+        self, listed: Sequence[Mapping[str, Any]], containers: Mapping[str, Container]
+    ) -> None:
+        nodes: list[KindNode] = []
+        for item in listed:
+            name, role, address = node_facts(item)
+            if name in containers:
+                nodes.append(
+                    KindNode(
+                        self.engine,
+                        self.config,
+                        containers[name],
+                        role,
+                        address,
+                        direct=self._direct,
+                    )
+                )
+        order = {name: position for position, name in enumerate(self.node_names)}
+        nodes.sort(key=lambda n: order.get(n.name, len(order)))
+        self._nodes = tuple(nodes)
+        self.record.nodes = {n.name: n.container.id for n in nodes}
+        for node in nodes:
+            self._prepare(node)
+
+    def _prepare(self, node: KindNode) -> None:
+        """What a node's fresh network namespace needs."""
+        wanted = "1" if self.config.bridge_nf_call_iptables else "0"
+        path = f"/proc/sys/net/{_BRIDGE_SYSCTL}"
+        namespace = node.namespace
+        if namespace is not None:
+            try:
+                if namespace.sysctl(_BRIDGE_SYSCTL) != wanted:
+                    namespace.sysctl(_BRIDGE_SYSCTL, wanted)
+            except MultinetError:
+                return  # br_netfilter is not loaded: nothing to switch off
+            return
+        if node.run(["test", "-e", path]).returncode == 0:
+            self.engine.exec(node.name, ["tee", path], input=wanted.encode(), timeout=10)
+
+    def _install_default_network(self) -> None:
+        """Put the user's own default network onto the nodes, and routes between them."""
+        with self.timeline.stage("default network"):
+            facts = {i["metadata"]["name"]: i for i in self._nodes_with_cidr()}
+            for node in self._nodes:
+                cidr = facts[node.name]["spec"]["podCIDR"]
+                text = json.dumps(self.config.default_cni, indent=1)
+                text = text.replace("{{PodCIDR}}", cidr).replace("{{Node}}", node.name)
+                node.write(_DEFAULT_CONFLIST, text)
+                for other in self._nodes:
+                    if other is not node:
+                        to = facts[other.name]["spec"]["podCIDR"]
+                        route = ["ip", "route", "replace", to, "via", str(other.address)]
+                        node.exec(route, check=True)
+
+    def _nodes_with_cidr(self) -> list[dict[str, Any]]:
+        for node in self._nodes:
+            query = {"fieldSelector": f"metadata.name={node.name}"}
+            self.await_object(
+                "/api/v1/nodes",
+                query,
+                lambda n: bool(n["spec"].get("podCIDR")),
+                what=f"the pod address range of node {node.name}",
+            )
+        return self.kube.get("/api/v1/nodes")["items"]
+
+    # --- reuse ------------------------------------------------------------------------------
+
+    def attach(self, there: Sequence[Container]) -> None:
+        """Take a kept cluster over; what the former run made goes before anything is made."""
+        self.attached = True
+        self.kube = KubeApi(self._folder.kubeconfig)
+        listed = self.kube.get("/api/v1/nodes")["items"]
+        self._take_nodes(listed, {c.name: c for c in there})
+        self.record.state = "ready"
+        self.record.pid = os.getpid()
+        self._leftovers = list(reversed(self.record.objects))
+        for entry in self._leftovers:
+            self._delete_leftover(entry)
+        self._write()
+
+    def _delete_leftover(self, entry: Sequence[str]) -> None:
+        path = self._path_of(entry)
+        if path is not None:
+            self.kube.delete(path, grace=1 if entry[1] == "Pod" else None)
+
+    def _path_of(self, entry: Sequence[str]) -> str | None:
+        version, kind, namespace, name = entry
+        metadata = {"name": name, "namespace": namespace}
+        try:
+            return self.kube.path_of({"apiVersion": version, "kind": kind, "metadata": metadata})
+        except UsageError:
+            return None  # its definition is gone, and it with that
+
+    def _finish_cleaning(self) -> None:
+        """Wait until what the former run made is gone."""
+        if not self._leftovers:
+            return
+        with self.timeline.stage("remove the former run's objects"):
+            for entry in self._leftovers:
+                path = self._path_of(entry)
+                if path is not None:
+                    self.delete_object(path)
+                if entry in self.record.objects:
+                    self.record.objects.remove(entry)
+        self._leftovers = []
+        self._write()
+
+    # --- protocol ---------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node: control plane first, then workers in order."""
+        return self._nodes
+
+    def kind_node(self, name: str) -> KindNode:
+        """A node by full name."""
+        return next(n for n in self._nodes if n.name == name)
+
+    def before_pods(self) -> None:
+        """Leftovers gone, restarted nodes noticed, links as they should be."""
+        self._finish_cleaning()
+        for link in self.links:
+            if isinstance(link, KindLink):
+                link.ensure()
+
+    def note_object(self, manifest: Mapping[str, Any]) -> None:
+        """Write down that an object is about to be made."""
+        metadata = manifest["metadata"]
+        namespace = str(metadata.get("namespace") or self.namespace)
+        entry = [manifest["apiVersion"], manifest["kind"], namespace, metadata["name"]]
+        if entry not in self.record.objects:
+            self.record.objects.append(entry)
+            self._write()
+
+    def load_image(self, *images: str) -> None:
+        """Bring local images onto every node."""
+        with self.timeline.stage(f"load {', '.join(images)}"):
+            self._images.load(images)
+        self._write()
+
+    def present_images(self, images: Iterable[str], nodes: Sequence[str]) -> set[str]:
+        """Which images are on all of the nodes; local ones are brought there first."""
+        self._await(self._pod_image)
+        wanted = list(images)
+        there = {i for i in wanted if self._images.everywhere(i, nodes)}
+        bring = [i for i in wanted if i not in there and self._images.local(i) is not None]
+        if bring:
+            with self.timeline.stage(f"load {', '.join(bring)}"):
+                self._images.load(bring, nodes)
+            self._write()
+        return there | set(bring)
+
+    @staticmethod
+    def _await(task: Future[None] | None) -> None:
+        if task is not None:
+            task.result()
+
+    # --- probes -----------------------------------------------------------------------------
+
+    def pod_prober(self, pod: KubernetesPod) -> Prober:
+        """Sockets in the pod's namespace where it can be opened, else programs run inside it."""
+        if not (self._direct and can_look()):
+            return self.remote_prober(pod)
+        known = self._probers.get(pod.uid)
+        if known is not None and known[0].current:
+            return known[1]
+        if known is not None:
+            known[0].close()
+            del self._probers[pod.uid]
+        process = pod_process(pod.uid)
+        if process is None:
+            return self.remote_prober(pod)
+        from pytest_multinet.net.foreign import ForeignNamespace
+        from pytest_multinet.probe.local import LocalProber
+
+        namespace = ForeignNamespace(pod.name, f"/proc/{process}/ns/net")
+        self._probers[pod.uid] = (namespace, LocalProber(pod.name, namespace))
+        return self._probers[pod.uid][1]
+
+    def remote_prober(self, pod: KubernetesPod) -> Prober:
+        """Programs in the pod; where its image has none, the node's, in the pod's namespace."""
+        from pytest_multinet.probe.remote import RemoteProber
+
+        node = self.kind_node(pod.node.name)
+
+        def inside(argv: Sequence[str], timeout: float) -> Any:
+            return pod.exec(argv, timeout=timeout)
+
+        def beside(argv: Sequence[str], timeout: float) -> Any:
+            words = ["nsenter", f"--net={self._sandbox_path(pod, node)}", *argv]
+            return node.exec(words, timeout=timeout)
+
+        run = first_that_exists(inside, beside)
+        return RemoteProber(pod.name, run, lambda argv, ready: pod.spawn(argv, ready=ready))
+
+    def _sandbox_path(self, pod: KubernetesPod, node: KindNode) -> str:
+        """The pod's namespace file on its node, from the container runtime."""
+        label = f"io.kubernetes.pod.uid={pod.uid}"
+        listed = node.exec(["crictl", "pods", "-q", "--state", "ready", "--label", label], check=True)
+        identifiers = listed.stdout.split()
+        if not identifiers:
+            raise PodError("it has no sandbox on its node", pod=f"{pod.namespace}/{pod.name}")
+        shown = node.exec(["crictl", "inspectp", identifiers[0]], check=True)
+        spec = json.loads(shown.stdout)["info"]["runtimeSpec"]
+        for namespace in spec["linux"]["namespaces"]:
+            if namespace["type"] == "network":
+                return str(namespace.get("path") or "/proc/1/ns/net")
+        return "/proc/1/ns/net"
+
+    def kill_in_pod(self, pod: KubernetesPod, argv: Sequence[str]) -> None:
+        """End a program that outlived its ``exec``; only beside Docker and as root."""
+        if can_look():
+            kill_command(pod.uid, argv)
+
+    # --- links ------------------------------------------------------------------------------
+
+    def _make_link(self, config: LinkConfig, ends: tuple[Node, Node]) -> NodeLink:
+        nodes = (self.kind_node(ends[0].name), self.kind_node(ends[1].name))
+        link = KindLink(self, config, nodes)
+        with self.timeline.stage(f"link {config.name}"):
+            link.make()
+        self.links.append(link)
+        return link
+
+    def link(
+        self,
+        a: str | Node,
+        b: str | Node,
+        name: str = "eth1",
+        mtu: int = 1500,
+        addresses: Sequence[str] = (),
+    ) -> NodeLink:
+        """A veth between two nodes; one that a node's restart has removed is remade."""
+        link = super().link(a, b, name, mtu, addresses)
+        if isinstance(link, KindLink):
+            link.ensure()
+        return link
+
+    def prepare_again(self, node: KindNode) -> None:
+        """What a restarted node's new network namespace needs."""
+        self._prepare(node)
+
+    def run_helper(self, argv: Sequence[str]) -> Any:
+        """Run a program in a privileged container of the node image."""
+        image = self._nodes[0].container.image
+        return self.engine.run_helper(image, argv, purpose=f"link of {self.name}")
+
+    # --- Multus -----------------------------------------------------------------------------
+
+    def install_multus(self) -> Multus:
+        """Make Multus and the CNI plugins usable on every node; repeated: the same."""
+        if self._multus is None:
+            self._multus = KindMultus(self)
+            self._multus.make_usable()
+            self.record.multus = {"version": self._multus.version, "mode": self._multus.mode}
+            self._write()
+        return self._multus
+
+    def await_multus_parts(self) -> None:
+        """Wait for what Multus needs on the nodes: its image and the CNI plugins."""
+        if self.attached:
+            return
+        with self.timeline.stage("wait for plugins and Multus image"):
+            self._await(self._plugins)
+            self._await(self._multus_image)
+
+    def pause_image(self) -> str:
+        """The image of pod sandboxes: it is on every node."""
+        for name in sorted(self._images.on_node(self._nodes[0].name)):
+            if "/pause:" in name:
+                return name
+        return self.config.pod_image
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def how_to_reach(self) -> tuple[str, ...]:
+        """Commands that reach a kept cluster, and the one that deletes it."""
+        return (
+            f"export KUBECONFIG={self._folder.kubeconfig}",
+            "kubectl get pods -A -o wide",
+            f"docker exec -it {self._nodes[-1].name if self._nodes else self.name} bash",
+            f"multinet down  # or: kind delete cluster --name {self.name}",
+        )
+
+    def keep(self) -> None:
+        """Leave the cluster for the next run, and let go of it."""
+        if self._closed:
+            return
+        self._finish_background()
+        self.record.state = "kept"
+        self.record.pid = 0
+        self._write()
+        self._let_go()
+
+    def close(self) -> None:
+        """Remove the cluster: nodes, their volumes, links, kubeconfig."""
+        if self._closed:
+            return
+        try:
+            self._finish_background()
+            self._delete()
+        finally:
+            self._let_go()
+
+    def abandon(self) -> None:
+        """Remove what creation had made, without hiding why it failed."""
+        try:
+            self.close()
+        except MultinetError as error:
+            self.progress(f"could not remove what was left of {self.name}: {error}")
+
+    def _finish_background(self) -> None:
+        for task in (self._pod_image, self._multus_image, self._plugins):
+            if task is not None and not task.cancel():
+                task.exception()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _delete(self) -> None:
+        with self.timeline.stage("delete cluster"):
+            run = self._kind.run(
+                "delete", "cluster", "--name", self.name, kubeconfig=self._folder.kubeconfig
+            )
+        left = [] if run.returncode else self.engine.containers(f"{KIND_LABEL}={self.name}")
+        if run.returncode or left:
+            why = kind_failure.cause(run.stderr) or kind_failure.failed_line(run.stderr)
+            raise ClusterError(
+                f"cluster {self.name} could not be removed: {why}; the next run will try again, "
+                f"or: multinet gc, or: kind delete cluster --name {self.name}"
+            )
+        self._folder.remove()
+
+    def _let_go(self) -> None:
+        self._closed = True
+        for namespace, _prober in self._probers.values():
+            namespace.close()
+        self._probers.clear()
+        for node in self._nodes:
+            node.close()
+        if hasattr(self, "kube"):
+            self.kube.close()
+        self._folder.release()
+        self.engine.close()
+
+    def _write(self) -> None:
+        self._folder.write(self.record)
+
+
+class KindLink(NodeLink):
+    """A veth between two node containers."""
+
+    def __init__(
+        self, cluster: KindCluster, config: LinkConfig, nodes: tuple[KindNode, KindNode]
+    ) -> None:
+        self.config = config
+        self.name = config.name
+        self.ends = nodes
+        self._cluster = cluster
+        self._nodes = nodes
+        self._veth = NodeVeth(config, nodes, cluster.run_helper)
+        self._started: dict[str, str] = {}
+        self._deleted = False
+
+    def make(self) -> None:
+        """Make it, or take the one that is there and right."""
+        self._veth.ensure()
+        self._started = {n.name: n.look_again().started for n in self._nodes}
+
+    def ensure(self) -> None:
+        """Remake it where a node container was restarted since it was made.
+
+        Raises:
+            LinkError: it is gone though no node was restarted.
+        """
+        if self._deleted:
+            return
+        restarted = [n for n in self._nodes if n.restarted_since(self._started[n.name])]
+        if not restarted:
+            return
+        for node in restarted:
+            self._cluster.prepare_again(node)
+        self.make()
+        names = ", ".join(n.name for n in restarted)
+        self._cluster.progress(
+            f"link {self.name} was remade: {names} restarted; macvlans of running pods on its "
+            "former ends are gone, make those pods again"
+        )
+
+    def _checked(self) -> None:
+        if self._deleted:
+            raise LinkError(f"link {self.name} was deleted")
+        restarted = [n.name for n in self._nodes if n.restarted_since(self._started[n.name])]
+        if restarted:
+            raise LinkError(
+                f"link {self.name} is gone: node {', '.join(restarted)} restarted, and with it "
+                "went the macvlans on the link; cluster.link(...) again remakes the link, the "
+                "pods must be made again"
+            )
+
+    def down(self) -> None:
+        """Set both ends administratively down."""
+        self._checked()
+        self._veth.set_up(False)
+
+    def up(self) -> None:
+        """Set both ends administratively up."""
+        self._checked()
+        self._veth.set_up(True)
+
+    def delete(self) -> None:
+        """Remove the link, and with it every macvlan on it."""
+        if not self._deleted:
+            self._deleted = True
+            self._veth.delete()
+            if self in self._cluster.links:
+                self._cluster.links.remove(self)
+            self._cluster.forget(self)
+
+
+class KindMultus(Multus):
+    """Multus on a kind cluster: ours, or one that was there before."""
+
+    version = install.VERSION
+    mode = "thick"
+
+    def __init__(self, cluster: KindCluster) -> None:
+        self._cluster = cluster
+        self._canary: dict[str, install.Point] = {}
+
+    def make_usable(self) -> None:
+        """Install it where there is none, and wait for all six points on every node."""
+        cluster = self._cluster
+        found = self._find()
+        if found is None:
+            self._apply()
+            found = self._find()
+        if found is None:
+            raise MultusError("the Multus manifest was applied, but there is no DaemonSet of Multus")
+        self.version, self.mode = install.version_of(found)
+        if cluster.attached and cluster.record.multus and all(p.ok for p in self._points()):
+            for node in cluster.nodes:
+                seen = "attached when the cluster was made"
+                self._canary[node.name] = install.Point(node.name, install.CANARY, True, seen)
+            return
+        cluster.await_multus_parts()
+        with cluster.timeline.stage("Multus ready"):
+            self._await_points(found)
+        with cluster.timeline.stage("canary pods"):
+            self._run_canaries()
+        bad = [p for p in self._all() if not p.ok]
+        if bad:
+            raise install.not_ready(bad)
+
+    def _find(self) -> Mapping[str, Any] | None:
+        listed = self._cluster.kube.get("/apis/apps/v1/daemonsets")["items"]
+        return install.find_daemon_set(listed)
+
+    def _apply(self) -> None:
+        config = self._cluster.config
+        documents = install.manifest(config.multus_mode, config.multus_manifest)
+        with self._cluster.timeline.stage("apply Multus"):
+            for document in install.in_order(documents):
+                self._cluster.kube.apply(document.data, install.NAMESPACE)
+
+    # --- the six points ---------------------------------------------------------------------
+
+    def status(self) -> tuple[ReadinessCheck, ...]:
+        """Every readiness point on every node, checked now (the canary as it was seen)."""
+        return tuple(ReadinessCheck(p.node, p.point, p.ok, p.detail) for p in self._all())
+
+    def _all(self) -> list[install.Point]:
+        return [*self._points(), *self._canary.values()]
+
+    def _points(self) -> list[install.Point]:
+        cluster = self._cluster
+        plugins = self._plugin_types()
+        points = [
+            point
+            for node in cluster.nodes
+            for point in install.check_node(cluster.kind_node(node.name), self.mode, plugins)
+        ]
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{install.CRD}"
+        established = install.is_established(cluster.kube.get_or_none(path))
+        return [*points, install.Point("", install.ESTABLISHED, established, install.CRD)]
+
+    def _plugin_types(self) -> set[str]:
+        """The plugin types that the cluster's networks use."""
+        from pytest_multinet.model.nad import parse_network_config
+
+        types: set[str] = set()
+        try:
+            listed = self._cluster.kube.get(
+                "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions"
+            )
+        except ApiError:
+            return types
+        for item in listed["items"]:
+            text = (item.get("spec") or {}).get("config") or ""
+            try:
+                conf = parse_network_config(text, name=item["metadata"]["name"])
+            except MultinetError:
+                continue  # a network that nobody can attach to asks for no plugin
+            for plugin in conf.plugins:
+                types |= {plugin.type, *([plugin.ipam_type] if plugin.ipam_type else [])}
+        return types
+
+    def _await_points(self, found: Mapping[str, Any]) -> None:
+        """Wait until the points that stand on the nodes hold; the DaemonSet by watch."""
+        from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+        cluster = self._cluster
+        name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
+        limit = max(cluster.config.timeout, 120.0)
+        began = time.monotonic()
+        try:
+            cluster.await_object(
+                f"/apis/apps/v1/namespaces/{namespace}/daemonsets",
+                {"fieldSelector": f"metadata.name={name}"},
+                _rolled_out,
+                timeout=limit,
+                what=f"DaemonSet {namespace}/{name}",
+            )
+        except MultinetError as error:
+            raise self._why_not(namespace, error) from error
+        left = max(limit - (time.monotonic() - began), 10.0)
+        waiting: Retrying = Retrying(
+            retry=retry_if_result(lambda points: not all(p.ok for p in points)),
+            stop=stop_after_delay(min(left, 60.0)),
+            wait=wait_exponential(multiplier=0.1, max=1.0),
+        )
+        try:
+            waiting(self._points)
+        except RetryError:
+            raise install.not_ready(self._points()) from None
+
+    def _why_not(self, namespace: str, error: MultinetError) -> MultusError:
+        """Which points fail, and what the Multus pods say."""
+        from pytest_multinet.cluster.pod_events import from_status
+
+        lines: list[str] = []
+        pods = self._cluster.kube.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+        for pod in pods:
+            trouble = from_status(pod)
+            if "multus" in pod["metadata"]["name"] and trouble is not None:
+                where = pod["spec"].get("nodeName") or "no node"
+                lines.append(f"{where}: {trouble.reason}: {trouble.message}")
+        failing = install.not_ready(self._points())
+        more = "\n  ".join(lines)
+        return MultusError(f"{error}\n{failing}" + (f"\n  {more}" if more else ""))
+
+    # --- the canary -------------------------------------------------------------------------
+
+    def _run_canaries(self) -> None:
+        """One pod a node asks for a network; each must get its network-status."""
+        kube = self._cluster.kube
+        network = install.canary_network()
+        image = self._cluster.pause_image()
+        bodies = [
+            install.canary_pod(node.name, image, number)
+            for number, node in enumerate(self._cluster.nodes)
+        ]
+        with ExitStack() as stack:
+            stack.callback(self._sweep, [*bodies, network])
+            kube.apply(network)
+            with watching(kube, [install.NAMESPACE]) as watch:
+                pods = [kube.apply(body) for body in bodies]
+                self._judge(watch, pods)
+
+    def _judge(self, watch: Any, pods: Sequence[Mapping[str, Any]]) -> None:
+        def attached(pod: Mapping[str, Any]) -> bool:
+            return is_ready(pod) and has_network_status(pod)
+
+        why = ""
+        try:
+            wait_ready(watch, pods, timeout=max(self._cluster.config.timeout, 60.0), enough=attached)
+        except PodError as error:
+            why = str(error)
+        for pod in pods:
+            node = pod["spec"]["nodeName"]
+            about = pod["metadata"]["name"]
+            ok = not why or about not in why
+            detail = "network-status seen" if ok else why
+            self._canary[node] = install.Point(node, install.CANARY, ok, detail)
+
+    def _sweep(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        kube = self._cluster.kube
+        for body in bodies:
+            kube.delete(kube.path_of(body), grace=0 if body["kind"] == "Pod" else None)
+
+
+def _rolled_out(daemon_set: Mapping[str, Any]) -> bool:
+    status: Mapping[str, Any] = daemon_set.get("status") or {}
+    wanted = int(status.get("desiredNumberScheduled") or 0)
+    current = status.get("observedGeneration") == daemon_set["metadata"].get("generation")
+    return current and wanted > 0 and int(status.get("numberReady") or 0) >= wanted
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End ``kind`` and let it finish what it is at, so that nothing appears after we removed it."""
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+__all__ = [
+    "MULTUS_IMAGES",
+    "BackendUnavailable",
+    "KindCluster",
+    "KindLink",
+    "KindMultus",
+    "full_name",
+    "open_cluster",
+    "plugins_on",
+    "reap",
+]

@@ -1,0 +1,1 @@
+"""Multus: its annotation and delegates, and its installation on a real cluster."""
