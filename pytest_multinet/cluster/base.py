@@ -483,6 +483,15 @@ class Cluster(ABC):
         """Undo everything; goes on past errors and raises them together at the end."""
 
     @abstractmethod
+    def keep(self, id: str) -> dict[str, Any]:
+        """Let the environment outlive this process under the name ``id``; :meth:`close` is void.
+
+        Returns:
+            What the backend's ``attach`` needs to reach it again, as JSON types; ``owner`` is
+            the process whose end is the environment's, where there is one.
+        """
+
+    @abstractmethod
     def load_image(self, *images: str) -> None:
         """Make local images available to every node without a registry."""
 
@@ -662,6 +671,33 @@ class Cluster(ABC):
             for made in self._made.values():
                 stack.callback(made.handle.delete)
         self._made.clear()
+
+    def describe(self) -> dict[str, Any]:
+        """Nodes, pods, links and networks, as JSON types."""
+        return {
+            "nodes": [
+                {"name": n.name, "role": n.role, "address": str(n.address)} for n in self.nodes
+            ],
+            "pods": [
+                {
+                    "name": p.name,
+                    "namespace": p.namespace,
+                    "node": p.node.name,
+                    "interfaces": {s.interface: [str(ip) for ip in s.ips] for s in p.network_status},
+                }
+                for p in self.pods()
+            ],
+            "links": [
+                {"name": h.name, "ends": [e.name for e in h.ends], "mtu": h.mtu}
+                for made in self._made.values()
+                if isinstance(h := made.handle, NodeLink)
+            ],
+            "networks": [
+                f"{made.handle.namespace}/{made.handle.name}"
+                for made in self._made.values()
+                if isinstance(made.handle, Network)
+            ],
+        }
 
     def documents(self, source: Source) -> list[Document]:
         """Read manifests without applying them; see :meth:`apply`."""

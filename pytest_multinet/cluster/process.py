@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
-
 from typing import TYPE_CHECKING
+
+from pytest_multinet.errors import UsageError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,3 +55,16 @@ class Process(ABC):
         code = self.returncode
         state = "running" if code is None else f"exit {code}"
         return f"<Process {' '.join(self.argv)!r} {state}>"
+
+
+def check_argv(argv: Sequence[str]) -> None:
+    """Refuse what is not a list of a program and its arguments.
+
+    Raises:
+        UsageError: a shell line, an empty list, or an argument with a NUL character.
+    """
+    if isinstance(argv, str):
+        raise UsageError(f"argv is {argv!r}; expected a list such as {argv.split()!r}")
+    words = list(argv)
+    if not words or not all(isinstance(w, str) and "\0" not in w for w in words):
+        raise UsageError(f"argv is {words!r}; expected a program and its arguments, all strings")

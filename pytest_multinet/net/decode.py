@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 
-from pytest_multinet.model.interface import Interface, IPInterface, Neighbour, Route
+from pytest_multinet.model.interface import Interface, IPAddress, IPInterface, Neighbour, Route
 from pytest_multinet.net.requests import MACVLAN_MODES
 from pytest_multinet.net.rtnl import (
     RTM_GETADDR,
@@ -52,6 +52,8 @@ _NEIGHBOUR_STATES = {
     0x80: "permanent",
 }
 _MAIN, _CLONED = 254, 0x200
+NOT_DYNAMIC = frozenset({0x40, 0x80})
+"""States of entries that no probe made: ``noarp`` and ``permanent``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,18 @@ def neighbours(rtnl: Rtnl, names: dict[int, str]) -> tuple[Neighbour, ...]:
         if entry is not None and not entry.address.is_multicast:
             out.append(entry)
     return tuple(out)
+
+
+def neighbour_keys(rtnl: Rtnl) -> list[tuple[int, IPAddress, int]]:
+    """Every entry as link index, address and the kernel's state bits."""
+    out: list[tuple[int, IPAddress, int]] = []
+    for body in rtnl.dump(RTM_GETNEIGH, _NEIGH.pack(0, 0, 0, 0, 0)):
+        family, index, state, _flags, _type = _NEIGH.unpack_from(body)
+        if family in (socket.AF_INET, socket.AF_INET6):
+            for attribute, data in attributes(body, _NEIGH.size):
+                if attribute == 1:  # NDA_DST
+                    out.append((index, ip_address(bytes(data)), state))
+    return out
 
 
 def decode_neighbour(body: bytes, interface_name: str) -> Neighbour | None:

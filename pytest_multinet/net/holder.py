@@ -194,9 +194,23 @@ class Holder:
                 raise NetlinkError(answer, f"{verb} net/{path} in {namespace.name}")
         return answers
 
+    def view(
+        self, namespace: HeldNamespace, hostname: str, hosts: str, root: str | None = None
+    ) -> None:
+        """Give a namespace its own mounts, host name and processes; repeated: the same.
+
+        Args:
+            namespace: whose programs are to run in it.
+            hostname: its UTS name; ``hosts``: text of its ``/etc/hosts``.
+            root: directory that becomes its root, ``None``: the machine's files.
+
+        Raises:
+            HolderRefused: the kernel refused a mount.
+        """
+        self.request("view", namespace.number, hostname, hosts, root)
+
     def run(
         self,
-        view: str,
         namespace: HeldNamespace,
         argv: Sequence[str],
         *,
@@ -206,7 +220,7 @@ class Holder:
         passed: Sequence[int] = (),
         terminal: bool = False,
     ) -> socket.socket:
-        """Start a program in a view; the socket returned tells ``started``/``error``/``exit N``.
+        """Start a program in a namespace's view (see :meth:`view`); the socket returned tells ``started``/``error``/``exit N``.
 
         A signal number sent over it reaches the program; closing it kills the program, unless
         the environment has been kept.
@@ -215,7 +229,6 @@ class Holder:
         try:
             self.request(
                 "run",
-                view,
                 namespace.number,
                 list(argv),
                 dict(env),
@@ -262,35 +275,44 @@ class HeldNamespace(Namespace):
     """A namespace that a holder owns.
 
     Args:
-        number: the holder's name for it; ``fd``: its descriptor here; ``rtnl_fd``: a route
-            netlink socket inside it.
+        number: the holder's name for it.
+        fd: its descriptor here, -1 where this process only names it.
+        rtnl_fd: a route netlink socket inside it; ``None`` likewise.
     """
 
-    def __init__(self, holder: Holder, number: int, name: str, fd: int, rtnl_fd: int) -> None:
+    def __init__(
+        self, holder: Holder, number: int, name: str, fd: int = -1, rtnl_fd: int | None = None
+    ) -> None:
         self.holder = holder
         self.number = number
         self.name = name
         self.fd = fd
-        self._rtnl = Rtnl(socket.socket(fileno=rtnl_fd))
+        self._rtnl = None if rtnl_fd is None else Rtnl(socket.socket(fileno=rtnl_fd))
+        self._closed = False
 
     def socket(self, family: int, type: int, protocol: int = 0) -> socket.socket:
         return self.holder.sockets([(self, family, type, protocol)])[0]
 
     @property
     def rtnl(self) -> Rtnl:
+        if self._rtnl is None:
+            self._rtnl = Rtnl(self.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
         return self._rtnl
 
     def sysctl(self, path: str, value: str | None = None) -> str:
         return self.holder.sysctls([(self, path, value)])[0]
 
     def close(self) -> None:
-        if self.fd < 0:
+        if self._closed:
             return
-        self._rtnl.close()
-        os.close(self.fd)
-        self.fd = -1
-        with contextlib.suppress(HolderDied):
-            self.holder.request("close", [self.number])
+        self._closed = True
+        if self._rtnl is not None:
+            self._rtnl.close()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+            with contextlib.suppress(HolderDied):
+                self.holder.request("close", [self.number])
 
 
 def raise_file_limit() -> None:

@@ -48,9 +48,10 @@ class Holder:
         self.listener: _socket.socket | None = None
         self.kept = False
         self.namespaces: dict[int, int] = {}
-        self.views: dict[str, tuple[int, int, int, int]] = {}
+        self.views: dict[int, tuple[list[int], _socket.socket]] = {}
         self.next_id = 0
         self.init: int | None = None
+        self.init_channel: _socket.socket | None = None
         self.kept_pipe: tuple[int, int] | None = None
         self._libc: _Libc | None = None
 
@@ -212,20 +213,23 @@ class Holder:
             fd = self.namespaces.pop(number, None)
             if fd is not None:
                 os.close(fd)
+            view, channel = self.views.pop(number, ([], None))
+            for view_fd in view:
+                os.close(view_fd)
+            if channel is not None:
+                channel.close()  # the view's first process sees it, and ends all others
         return None, []
 
     def do_view(
         self,
         fds: list[int],
-        name: str,
         namespace: int,
         hostname: str,
         hosts: str,
         root: str | None,
-        state: str | None,
     ) -> tuple[None, list[tuple[int, bool]]]:
         """A stack's own mounts, host name and processes, held by a process that sleeps."""
-        if name in self.views:
+        if namespace in self.views:
             return None, []
         self.start_init()
         ours, theirs = _socket.socketpair(1, 5)  # AF_UNIX, SOCK_SEQPACKET
@@ -238,7 +242,7 @@ class Holder:
                 _socket.sethostname(hostname)
                 pause = os.fork()
                 if pause == 0:
-                    self.pause(theirs, hosts, root, state)
+                    self.pause(theirs, hosts, root)
             except BaseException as error:
                 theirs.send(str(error).encode() or b"failed")
             finally:
@@ -246,19 +250,16 @@ class Holder:
         theirs.close()
         os.waitpid(child, 0)
         data, ancillary, _flags, _address = ours.recvmsg(4096, 256)
-        ours.close()
         got = [fd for _level, _type, raw in ancillary for fd in memoryview(raw).cast("i")]
         if data != b"ready":
+            ours.close()
             for fd in got:
                 os.close(fd)
             raise OSError(1, data.decode(errors="replace") or "the process of the view died")
-        mounts, uts, ipc, pids = got
-        self.views[name] = (mounts, uts, ipc, pids)
+        self.views[namespace] = (got, ours)
         return None, []
 
-    def pause(
-        self, ready: _socket.socket, hosts: str, root: str | None, state: str | None
-    ) -> None:
+    def pause(self, ready: _socket.socket, hosts: str, root: str | None) -> None:
         """First process of a stack: its mounts, then sleep and reap (as Kubernetes' pause)."""
         try:
             kinds = ("mnt", "uts", "ipc", "pid")
@@ -290,25 +291,15 @@ class Holder:
                 os.chroot(root)
             os.chdir("/")
             ready.sendmsg([b"ready"], [(1, 1, _ints(fds))])
-            _close_all(())
-            self.forget_signals()
-            while True:
-                _sleep_and_reap()
+            _reap_until_closed(ready)
         except BaseException as error:
             ready.send(str(error).encode() or b"failed")
         finally:
             os._exit(1)
 
-    def forget_signals(self) -> None:
-        import _signal
-
-        _signal.signal(SIGINT, _signal.SIG_IGN)
-        _signal.signal(SIGHUP, _signal.SIG_IGN)
-
     def do_run(
         self,
         fds: list[int],
-        view: str,
         namespace: int,
         argv: list[str],
         env: dict[str, str],
@@ -321,7 +312,7 @@ class Holder:
             self.kept_pipe = os.pipe()
         if os.fork() == 0:
             try:
-                self.supervise(fds, view, namespace, argv, env, cwd, passed, terminal)
+                self.supervise(fds, namespace, argv, env, cwd, passed, terminal)
             finally:
                 os._exit(127)
         return None, []
@@ -329,7 +320,6 @@ class Holder:
     def supervise(
         self,
         fds: list[int],
-        view: str,
         namespace: int,
         argv: list[str],
         env: dict[str, str],
@@ -344,7 +334,7 @@ class Holder:
         assert self.kept_pipe is not None
         kept = self.kept_pipe[0]
         channel = _socket.socket(fileno=status)
-        mounts, uts, ipc, pids = self.views[view]
+        mounts, uts, ipc, pids = self.views[namespace][0]
         self.setns(self.namespaces[namespace], CLONE_NEWNET)
         for fd, kind in ((uts, CLONE_NEWUTS), (ipc, CLONE_NEWIPC), (pids, CLONE_NEWPID)):
             self.setns(fd, kind)
@@ -429,22 +419,18 @@ class Holder:
         """The first process of our pid namespace: the kernel ends all others with it."""
         if self.init is not None:
             return
-        ready_r, ready_w = os.pipe()
+        ours, theirs = _socket.socketpair(1, 5)
         self.init = os.fork()
         if self.init == 0:
             try:
                 self.libc.call("prctl", 1, SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
-                _close_all((ready_w,))
-                self.forget_signals()
-                os.write(ready_w, b"r")
-                os.close(ready_w)
-                while True:
-                    _sleep_and_reap()
+                theirs.send(b"ready")
+                _reap_until_closed(theirs)
             finally:
                 os._exit(1)
-        os.close(ready_w)
-        os.read(ready_r, 1)
-        os.close(ready_r)
+        theirs.close()
+        ours.recv(16)
+        self.init_channel = ours
 
     def reap(self) -> None:
         """Collect what has ended; the loss of init ends us."""
@@ -539,11 +525,27 @@ def _close_all(keep: tuple[int, ...]) -> None:
     os.closerange(low, 1 << 20)
 
 
-def _sleep_and_reap() -> None:
-    try:
-        os.waitpid(-1, 0)
-    except ChildProcessError:
-        select.select([], [], [], 3600)
+def _reap_until_closed(channel: _socket.socket) -> None:
+    """The life of a first process: reap orphans until the holder closes the channel."""
+    import _signal
+
+    wake_r, wake_w = os.pipe()
+    os.set_blocking(wake_w, False)
+    _close_all((channel.fileno(), wake_r, wake_w))
+    _signal.signal(SIGINT, _signal.SIG_IGN)
+    _signal.signal(SIGHUP, _signal.SIG_IGN)
+    _signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+    _signal.signal(SIGCHLD, lambda *_: None)
+    while True:
+        readable, _, _ = select.select([channel, wake_r], [], [])
+        if channel in readable:
+            return
+        os.read(wake_r, 64)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
 
 
 def main(fd: int) -> None:

@@ -64,10 +64,14 @@ def mac_bytes(mac: str) -> bytes:
 
 
 def _link_options(
-    name: str | None, ns_fd: int | None, mtu: int | None, mac: str | None, index: int | None = None
+    name: str | None,
+    ns_fd: int | None,
+    mtu: int | None,
+    mac: str | None,
+    queue_length: int | None = None,
 ) -> bytes:
     """``ifinfomsg`` and the attributes that every kind of link takes."""
-    out = _LINK.pack(0, 0, index or 0, 0, 0)
+    out = _LINK.pack(0, 0, 0, 0, 0)
     if name is not None:
         out += _name(name)
     if ns_fd is not None:
@@ -76,6 +80,8 @@ def _link_options(
         out += u32(4, mtu)
     if mac is not None:
         out += attr(1, mac_bytes(mac))
+    if queue_length is not None:
+        out += u32(13, queue_length)  # IFLA_TXQLEN
     return out
 
 
@@ -93,10 +99,12 @@ def veth(
     mtu: int | None = None,
     mac: str | None = None,
     peer_mac: str | None = None,
+    queue_length: int | None = None,
 ) -> Message:
     """A veth pair, each end made directly in its namespace (``None``: the socket's)."""
-    peer_info = attr(1, _link_options(peer, peer_ns_fd, mtu, peer_mac))  # VETH_INFO_PEER
-    body = _link_options(name, ns_fd, mtu, mac)
+    peer_options = _link_options(peer, peer_ns_fd, mtu, peer_mac, queue_length)
+    peer_info = attr(1, peer_options)  # VETH_INFO_PEER
+    body = _link_options(name, ns_fd, mtu, mac, queue_length)
     return _new_link(body, "veth", peer_info, f"create veth {name} -- {peer}")
 
 
@@ -108,9 +116,10 @@ def macvlan(
     ns_fd: int | None = None,
     mtu: int | None = None,
     mac: str | None = None,
+    queue_length: int | None = None,
 ) -> Message:
     """A macvlan on the link with index ``parent``, made directly in ``ns_fd``."""
-    body = _link_options(name, ns_fd, mtu, mac) + u32(5, parent)  # IFLA_LINK
+    body = _link_options(name, ns_fd, mtu, mac, queue_length) + u32(5, parent)  # IFLA_LINK
     data = u32(1, MACVLAN_MODES[mode])
     return _new_link(body, "macvlan", data, f"create macvlan {name} in mode {mode}")
 
@@ -185,8 +194,13 @@ def route(
     delete: bool = False,
     replace: bool = False,
     append: bool = False,
+    prepend: bool = False,
 ) -> Message:
-    """Add (or delete) a route to ``(network address, prefix length)``."""
+    """Add (or delete) a route to ``(network address, prefix length)``.
+
+    ``prepend`` puts an IPv4 route before its equals, ``append`` behind them; without either,
+    an equal route is an error.
+    """
     packed = destination[0].packed
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
     protocol, kind, scope_value = (0, 0, 255) if delete else (_RTPROT_BOOT, 1, SCOPES[scope])
@@ -212,7 +226,8 @@ def route(
     to = "default" if not destination[1] else f"{destination[0]}/{destination[1]}"
     if delete:
         return Message(RTM_DELROUTE, 0, body, f"delete route {to}")
-    flags = _CREATE | (_REPLACE if replace else _APPEND if append else _EXCL)
+    modifier = _REPLACE if replace else _APPEND if append else 0 if prepend else _EXCL
+    flags = _CREATE | modifier
     return Message(RTM_NEWROUTE, flags, body, f"add route {to}")
 
 
@@ -224,3 +239,11 @@ def neighbour(index: int, ip: IPAddress, *, delete: bool = False) -> Message:
     if delete:
         return Message(RTM_DELNEIGH, 0, body, f"delete neighbour {ip}")
     return Message(RTM_NEWNEIGH, _CREATE | _REPLACE, body, f"resolve neighbour {ip}")
+
+
+def neighbour_timing(index: int, family: int, retransmit: int) -> Message:
+    """Milliseconds between solicitations on a link (RTM_SETNEIGHTBL); three decide."""
+    table = b"arp_cache\0" if family == socket.AF_INET else b"ndisc_cache\0"
+    parameters = u32(1, index) + attr(5, struct.pack("=Q", retransmit))  # NDTPA_RETRANS_TIME
+    body = bytes((family, 0, 0, 0)) + attr(1, table) + attr(6, parameters)  # NDTA_NAME, _PARMS
+    return Message(67, 0, body, f"set the neighbour timing of link {index}")

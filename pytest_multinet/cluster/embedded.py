@@ -1,0 +1,431 @@
+"""The embedded backend: network namespaces that behave as a kind cluster with Multus does.
+
+The picture is kind's: nodes with ``eth0`` on an underlay 172.18.0.0/16, pods with ``eth0`` from
+10.244.<node>.0/24 as kindnet gives it (ptp and host-local), further interfaces as Multus attaches
+them.  Everything lives in the namespaces of one holder process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from ipaddress import IPv4Address
+from typing import Any
+
+from pytest_multinet.cluster.base import (
+    Cluster,
+    Handle,
+    Multus,
+    Network,
+    Node,
+    NodeLink,
+    Pod,
+    ReadinessCheck,
+    schedule,
+)
+from pytest_multinet.cluster.embedded_keep import AttachedCluster, new_socket_path
+from pytest_multinet.cluster.embedded_stacks import UNDERLAY, EmbeddedNode, EmbeddedPod, Stack
+from pytest_multinet.cluster.held_process import HeldProcess, run
+from pytest_multinet.cluster.kind_config import resolve
+from pytest_multinet.cluster.process import check_argv
+from pytest_multinet.cni.binary import CniPath
+from pytest_multinet.cni.runtime import Runtime
+from pytest_multinet.errors import (
+    BackendUnavailable,
+    ClusterError,
+    ExecFailed,
+    NeedsKubernetes,
+)
+from pytest_multinet.link.veth import VethLink
+from pytest_multinet.model.interface import ExecResult
+from pytest_multinet.model.manifest import Document
+from pytest_multinet.model.nad import (
+    NetworkAttachmentDefinition,
+    NetworkConfList,
+    parse_network_config,
+)
+from pytest_multinet.model.pod import PodManifest
+from pytest_multinet.model.topology import ClusterConfig, LinkConfig
+from pytest_multinet.net import requests, usable
+from pytest_multinet.net.holder import HeldNamespace, Holder, HolderRefused
+from pytest_multinet.probe.neighbours import NeighbourBudget
+
+MULTUS_VERSION = "4.1.0"
+_ANYWHERE = IPv4Address("0.0.0.0")  # noqa: S104
+_RETRANSMIT = 20  # ms between ARP requests, so that silence is a verdict after 72 ms, not 3 s
+
+
+def open_cluster(
+    config: ClusterConfig, *, progress: Callable[[str], None] | None = None
+) -> EmbeddedCluster:
+    """Build an embedded cluster, or fail and leave nothing.
+
+    Raises:
+        BackendUnavailable: namespaces cannot be made here; the message says what to do.
+    """
+    cluster = EmbeddedCluster(config)
+    if progress is not None:
+        cluster.progress = progress
+    cluster.start()
+    return cluster
+
+
+def unusable_reason() -> str | None:
+    """Why embedded cannot run here and what to do; ``None`` where it can (it is tried)."""
+    return usable.unusable_reason()
+
+
+def attach(resources: Mapping[str, Any]) -> AttachedCluster:
+    """Reach a kept environment by what :meth:`EmbeddedCluster.keep` returned."""
+    return AttachedCluster(resources)
+
+
+class EmbeddedNetwork(Network):
+    """A NetworkAttachmentDefinition that the embedded Multus looks up."""
+
+    def __init__(self, cluster: EmbeddedCluster, definition: NetworkAttachmentDefinition) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.namespace = definition.namespace
+        self._cluster = cluster
+
+    def delete(self) -> None:
+        self._cluster.forget(self)
+
+
+class _Namespace(Handle):
+    """A Kubernetes namespace: on embedded only a name."""
+
+    kind = "Namespace"
+    namespace = ""
+
+    def __init__(self, cluster: EmbeddedCluster, name: str) -> None:
+        self.name = name
+        self._cluster = cluster
+
+    def delete(self) -> None:
+        for pod in self._cluster.pods(namespace=self.name):
+            pod.delete()
+        self._cluster.forget(self)
+
+
+class EmbeddedMultus(Multus):
+    """The semantics of Multus 4.1.0, built in."""
+
+    version = MULTUS_VERSION
+    mode = "embedded"
+
+    def __init__(self, cluster: EmbeddedCluster) -> None:
+        self._cluster = cluster
+
+    def status(self) -> tuple[ReadinessCheck, ...]:
+        kind = self._cluster.config.cni
+        return tuple(
+            ReadinessCheck(node.name, "built in", True, f"CNI plugins: {kind}")
+            for node in self._cluster.nodes
+        )
+
+
+class EmbeddedCluster(Cluster):
+    """An embedded cluster; see the module's docstring."""
+
+    backend = "embedded"
+
+    def __init__(self, config: ClusterConfig) -> None:
+        super().__init__(resolve(config))
+        self.shared_state: dict[str, Any] = {}
+        self.budget = NeighbourBudget(self._namespaces, self.config.neighbours)
+        self.cni_path = CniPath(self.config.cni_plugins)
+        self._nodes: tuple[EmbeddedNode, ...] = ()
+        self._holder: Holder | None = None
+        self._undo = ExitStack()
+        self._kept = False
+
+    # --- building ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the holder and wire the nodes."""
+        try:
+            holder = Holder.start()
+        except HolderRefused as error:
+            reason = usable.explain(error)
+            raise BackendUnavailable(f"embedded cannot run here: {reason}") from error
+        self._holder = holder
+        self._undo.callback(holder.close)
+        try:
+            self._wire(holder)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wire(self, holder: Holder) -> None:
+        assert holder.hub is not None  # noqa: S101 - a holder that was started has one
+        hub = holder.hub
+        self._undo.callback(hub.close)
+        names = self.config.node_names
+        forwarding = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]
+        namespaces = holder.namespaces(names, forwarding)
+        for namespace in namespaces:
+            self._undo.callback(namespace.close)
+        self._nodes = tuple(
+            EmbeddedNode(self, namespace, _role(self.config, i), i)
+            for i, namespace in enumerate(namespaces)
+        )
+        hub.rtnl.execute(requests.bridge("br0"), requests.set_link(1, up=True))
+        bridge = hub.rtnl.index("br0") or 0
+        gateway = UNDERLAY[1]
+        hub.rtnl.execute(
+            requests.address(bridge, gateway, UNDERLAY.prefixlen),
+            requests.set_link(bridge, up=True),
+            *(
+                requests.veth(
+                    f"node{i}", "eth0", peer_ns_fd=node.namespace.fd, peer_mac=_mac(node.address)
+                )
+                for i, node in enumerate(self._nodes)
+            ),
+        )
+        for i, node in enumerate(self._nodes):
+            self._wire_node(node, gateway)
+            port = hub.rtnl.index(f"node{i}") or 0
+            hub.rtnl.execute(requests.set_link(port, up=True, master=bridge))
+            hub.rtnl.link(port)
+            node.namespace.rtnl.link("eth0")
+        hub.rtnl.link(bridge)
+
+    def _wire_node(self, node: EmbeddedNode, gateway: IPv4Address) -> None:
+        rtnl = node.namespace.rtnl
+        index = rtnl.index("eth0") or 0
+        rtnl.execute(
+            requests.set_link(1, up=True),
+            requests.address(index, node.address, UNDERLAY.prefixlen),
+            requests.set_link(index, up=True),
+            requests.route((_ANYWHERE, 0), gateway=gateway),
+            *(
+                requests.route(
+                    (other.pod_network.network_address, 24), gateway=other.address
+                )
+                for other in self._nodes
+                if other is not node
+            ),
+            *self._timing(index),
+        )
+
+    def default_network(self, node: EmbeddedNode) -> NetworkConfList:
+        """The configuration of the cluster's default network on one node: kindnet's."""
+        if self.config.default_cni is not None:
+            return parse_network_config(self.config.default_cni)
+        ipam = {
+            "type": "host-local",
+            "dataDir": "/run/cni-ipam-state",
+            "routes": [{"dst": "0.0.0.0/0"}],
+            "ranges": [[{"subnet": str(node.pod_network)}]],
+        }
+        return parse_network_config(
+            {
+                "cniVersion": "0.3.1",
+                "name": "kindnet",
+                "plugins": [
+                    {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": ipam},
+                    {"type": "portmap", "capabilities": {"portMappings": True}},
+                ],
+            }
+        )
+
+    def _namespaces(self) -> Iterable[HeldNamespace]:
+        for node in self._nodes:
+            yield node.namespace
+        for pod in self.pods():
+            if isinstance(pod, EmbeddedPod):
+                yield pod.sandbox.namespace
+        if self._holder is not None and self._holder.hub is not None:
+            yield self._holder.hub
+
+    @staticmethod
+    def _timing(index: int) -> tuple[requests.Message, requests.Message]:
+        return (
+            requests.neighbour_timing(index, 2, _RETRANSMIT),
+            requests.neighbour_timing(index, 10, _RETRANSMIT),
+        )
+
+    def hasten(self, namespace: HeldNamespace, interfaces: Sequence[str]) -> None:
+        """Make silence on these interfaces a verdict after 72 ms, not after 3 s."""
+        messages: list[requests.Message] = []
+        for name in interfaces:
+            index = namespace.rtnl.index(name)
+            if index is not None:
+                messages += self._timing(index)
+        if messages:
+            namespace.rtnl.execute(*messages)
+
+    # --- the protocol -----------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[EmbeddedNode, ...]:
+        return self._nodes
+
+    def runtime(self, node: Node) -> Runtime:
+        """The CNI runtime of a node."""
+        return Runtime(node, real=self.config.cni == "real")  # pyright: ignore[reportArgumentType]
+
+    def definition(self, namespace: str, name: str) -> NetworkAttachmentDefinition | None:
+        """The NetworkAttachmentDefinition of that name."""
+        made = self._made.get(("NetworkAttachmentDefinition", namespace, name))
+        return made.handle.definition if made and isinstance(made.handle, Network) else None
+
+    def install_multus(self) -> Multus:
+        return EmbeddedMultus(self)
+
+    def load_image(self, *images: str) -> None:
+        missing = [image for image in images if image not in self.config.image_roots]
+        if missing:
+            self.progress(
+                f"embedded pulls no images: {', '.join(missing)} stand for this machine's programs"
+            )
+
+    def _check_object(self, document: Document) -> object:
+        if document.kind != "Namespace":
+            raise NeedsKubernetes(
+                f"{document.source}: embedded has no Kubernetes API for kind {document.kind!r}; it "
+                f"takes Pod, NetworkAttachmentDefinition and Namespace (use --multinet-backend=kind)"
+            )
+        return document
+
+    def _make_object(self, document: Document) -> Handle:
+        return _Namespace(self, document.name)
+
+    def _make_network(self, definition: NetworkAttachmentDefinition) -> Network:
+        return EmbeddedNetwork(self, definition)
+
+    def _make_link(self, config: LinkConfig, ends: tuple[Node, Node]) -> NodeLink:
+        a, b = (self.node(end) for end in ends)
+        assert isinstance(a, EmbeddedNode)  # noqa: S101 - nodes of this cluster
+        assert isinstance(b, EmbeddedNode)  # noqa: S101
+        link = VethLink(config, ends, (a.namespace, b.namespace), self.forget)
+        link.create()
+        self.hasten(a.namespace, [config.name])
+        self.hasten(b.namespace, [config.name])
+        return link
+
+    def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
+        nodes = [schedule(self, manifest) for manifest in manifests]
+        namespaces = self._live_holder().namespaces([m.name for m in manifests])
+        pods: list[Pod] = []
+        with ExitStack() as undo:
+            for namespace in namespaces:
+                undo.callback(namespace.close)
+            for manifest, node, namespace in zip(manifests, nodes, namespaces, strict=True):
+                assert isinstance(node, EmbeddedNode)  # noqa: S101 - nodes of this cluster
+                pod = EmbeddedPod(self, manifest, node, namespace)
+                undo.callback(pod.tear_down)
+                pod.set_up(self.runtime(node), self._files_on(node))
+                pods.append(pod)
+            undo.pop_all()
+        return pods
+
+    def _files_on(self, node: EmbeddedNode) -> Mapping[str, NetworkConfList]:
+        return {node.default_network.name: node.default_network}
+
+    def node(self, name: str | Node) -> EmbeddedNode:
+        found = super().node(name)
+        assert isinstance(found, EmbeddedNode)  # noqa: S101 - nodes of this cluster
+        return found
+
+    # --- programs ---------------------------------------------------------------------------
+
+    def exec_in(
+        self,
+        stack: Stack,
+        argv: Sequence[str],
+        input: str | None,
+        env: Mapping[str, str] | None,
+        timeout: float | None,
+        *,
+        check: bool,
+    ) -> ExecResult:
+        """Run a program in a stack's view to its end."""
+        check_argv(argv)
+        limit = self.config.timeout if timeout is None else timeout
+        result = run(stack.view(), argv, input=input, env=env, timeout=limit)
+        if check and result.returncode:
+            raise ExecFailed(f"{stack.namespace.name}: {result!r}")
+        return result
+
+    def spawn_in(
+        self,
+        stack: Stack,
+        argv: Sequence[str],
+        ready: str | int | None,
+        env: Mapping[str, str] | None,
+        timeout: float | None,
+    ) -> HeldProcess:
+        """Start a program in a stack's view."""
+        check_argv(argv)
+        process = HeldProcess(stack.view(), argv, env)
+        if ready is not None:
+            limit = self.config.timeout if timeout is None else timeout
+            process.await_ready(ready, limit, stack.namespace)
+        return process
+
+    def hosts_file(self, stack: Stack) -> str:
+        """The text of ``/etc/hosts`` in a stack, as kubelet writes it for a pod."""
+        lines = [
+            "127.0.0.1\tlocalhost",
+            "::1\tlocalhost ip6-localhost ip6-loopback",
+            "fe00::0\tip6-localnet",
+            "ff02::1\tip6-allnodes",
+            "ff02::2\tip6-allrouters",
+        ]
+        for node in self._nodes:
+            if stack.image is None:
+                lines.append(f"{node.address}\t{node.name}")
+        for pod in self.pods():
+            if isinstance(pod, EmbeddedPod) and pod.stack is stack and pod.network_status:
+                for address in pod.network_status[0].ips:
+                    lines.append(f"{address}\t{pod.name}")
+        return "\n".join(lines) + "\n"
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        if self._kept:
+            return
+        for pod in self.pods():
+            if isinstance(pod, EmbeddedPod):
+                pod.release()
+        self._made.clear()
+        self._nodes = ()
+        self._undo.close()
+        self._holder = None
+
+    def keep(self, id: str) -> dict[str, Any]:
+        """Let the environment outlive this process; what :func:`attach` needs to reach it."""
+        holder = self._live_holder()
+        stacks = {node.name: node.stack for node in self._nodes}
+        for pod in self.pods():
+            if isinstance(pod, EmbeddedPod):
+                own = pod.namespace == self.namespace
+                stacks[pod.name if own else f"{pod.namespace}/{pod.name}"] = pod.stack
+        known: dict[str, dict[str, Any]] = {}
+        for name, stack in stacks.items():
+            view = stack.view()  # made now: nobody can make it later
+            number = stack.namespace.number
+            known[name] = {"namespace": number, "root": view.root, "image": view.image}
+        path = new_socket_path()
+        holder.keep(path)
+        self._kept = True
+        holder.disconnect()
+        return {"owner": holder.pid, "socket": str(path), "stacks": known}
+
+    def _live_holder(self) -> Holder:
+        if self._holder is None:
+            raise ClusterError(f"cluster {self.name} is closed")
+        return self._holder
+
+
+def _role(config: ClusterConfig, number: int) -> str:
+    return "control-plane" if number == 0 else "worker"
+
+
+def _mac(address: IPv4Address) -> str:
+    """The hardware address that Docker gives a container with this address."""
+    return f"02:42:{address.packed.hex(':')}"
