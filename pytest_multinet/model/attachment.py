@@ -223,9 +223,10 @@ def parse_networks(
     if annotation == "":
         return ()
     make = error or field_error("networks")
-    selections = _parse(annotation, namespace, make, bare_addresses)
+    selections, ignored = _parse(annotation, namespace, make, bare_addresses)
     check_interface_names(selections, error=make, default_interface=default_interface)
     check_gateways(selections, error=make)
+    _warn_of(ignored, within(make, annotation))
     return selections
 
 
@@ -241,13 +242,14 @@ def parse_default_network(text: str, *, error: FieldError | None = None) -> Netw
     if text == "":
         message = 'parsePodNetworkAnnotation: pod annotation does not have "network" as key'
         raise make(f"{message}: it is empty", (), text, "the name of one network")
-    selections = _parse(text, "kube-system", make, bare=True)
+    selections, ignored = _parse(text, "kube-system", make, bare=True)
     if len(selections) != 1:
         message = "no default network is specified"
         if selections:
             message = f"more than one default network is specified: {text}"
         raise make(message, (), text, "the name of one network")
     check_gateways(selections, error=make)
+    _warn_of(ignored, within(make, text))
     return selections[0]
 
 
@@ -309,22 +311,32 @@ def _version(gateway: str) -> int:
 # --- both forms -----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Ignored:
+    """A key that Multus ignores, in the selection at ``index``."""
+
+    key: str
+    index: int
+    network: Any
+
+
 def _parse(
     text: Any, namespace: str, make: FieldError, bare: bool
-) -> tuple[NetworkSelection, ...]:
+) -> tuple[tuple[NetworkSelection, ...], list[_Ignored]]:
+    """The selections in either form, and the keys that Multus ignores."""
     if not isinstance(text, str):
         raise make(f"the annotation is of type {json_type(text)}", (), text, "a string")
+    ignored: list[_Ignored] = []
+    selections: list[NetworkSelection] = []
     if any(char in text for char in '[{"'):
         make = within(make, text)
-        elements = _json_list(text, make)
-        return tuple(
-            _selection(element, namespace, index, make, bare)
-            for index, element in enumerate(elements)
-        )
-    return tuple(
-        _short(item.strip(), namespace, index, text, make)
-        for index, item in enumerate(text.split(","))
-    )
+        for index, element in enumerate(_json_list(text, make)):
+            known = _known(element, index, make, ignored)
+            selections.append(_selection(known, namespace, index, make, bare))
+    else:
+        for index, item in enumerate(text.split(",")):
+            selections.append(_short(item.strip(), namespace, index, text, make))
+    return tuple(selections), ignored
 
 
 def _short(item: str, namespace: str, index: int, text: str, make: FieldError) -> NetworkSelection:
@@ -401,17 +413,11 @@ def _json_list(text: str, make: FieldError) -> list[Any]:
 
 
 def _selection(
-    element: Any, namespace: str, index: int, make: FieldError, bare: bool
+    known: Mapping[str, Any], namespace: str, index: int, make: FieldError, bare: bool
 ) -> NetworkSelection:
     """One element of the JSON form."""
     path: FieldPath = (index,)
-    if not isinstance(element, dict):
-        message = (
-            f"parsePodNetworkAnnotation: failed to parse {_LIST_FORM}: json: cannot unmarshal "
-            f"{json_type(element)} into Go value of type types.NetworkSelectionElement"
-        )
-        raise make(message, path, element, 'an object such as { "name": "macvlan-conf" }')
-    reader = _Element(_known(cast("dict[str, Any]", element), index, make), path, make)
+    reader = _Element(known, path, make)
     name, own = reader.text("name"), reader.text("namespace")
     interface, older = reader.text("interface"), reader.text("interfaceRequest")
     ips = reader.texts("ips")
@@ -437,32 +443,39 @@ def _selection(
     )
 
 
-def _known(element: dict[str, Any], index: int, make: FieldError) -> dict[str, Any]:
-    """The keys that Multus knows, by their proper names; warns of the others."""
+def _known(element: Any, index: int, make: FieldError, ignored: list[_Ignored]) -> dict[str, Any]:
+    """The keys of an element that Multus knows, by their proper names."""
+    if not isinstance(element, dict):
+        message = (
+            f"parsePodNetworkAnnotation: failed to parse {_LIST_FORM}: json: cannot unmarshal "
+            f"{json_type(element)} into Go value of type types.NetworkSelectionElement"
+        )
+        raise make(message, (index,), element, 'an object such as { "name": "macvlan-conf" }')
     found: dict[str, Any] = {}
-    for key, value in element.items():
+    for key, value in cast("dict[str, Any]", element).items():
         proper = _KEYS.get(key) or _KEYS.get(key.casefold())
         if proper is None:
-            _warn_ignored(key, element, index, make)
+            ignored.append(_Ignored(key, index, cast("dict[str, Any]", element).get("name")))
         elif proper == key or proper not in element:
             found[proper] = value
     return found
 
 
-def _warn_ignored(key: str, element: Mapping[str, Any], index: int, make: FieldError) -> None:
-    right = _MEANT.get(key.casefold()) or nearest(key, _KEYS.values())
-    network = element.get("name")
-    message = f'Multus ignores the key "{key}"'
-    message += f' in the selection of network "{network}"' if isinstance(network, str) else ""
-    if right == "default-route":
-        message += '; a default route is asked for by "default-route": ["<gateway>"]'
-    elif right is not None:
-        message += f'; the key is "{right}"'
-    else:
-        message += f"; it knows {', '.join(dict.fromkeys(_KEYS.values()))}"
-    found = make(message, (index, key))
-    file, line = found.source or "<annotation>", found.line or 1
-    warnings.warn_explicit(found.message, AnnotationWarning, file, line, module=__name__)
+def _warn_of(ignored: Iterable[_Ignored], make: FieldError) -> None:
+    for item in ignored:
+        right = _MEANT.get(item.key.casefold()) or nearest(item.key, _KEYS.values())
+        message = f'Multus ignores the key "{item.key}"'
+        if isinstance(item.network, str):
+            message += f' in the selection of network "{item.network}"'
+        if right == "default-route":
+            message += '; a default route is asked for by "default-route": ["<gateway>"]'
+        elif right is not None:
+            message += f'; the key is "{right}"'
+        else:
+            message += f"; it knows {', '.join(_KEYS.values())}"
+        found = make(message, (item.index, item.key))
+        file, line = found.source or "<annotation>", found.line or 1
+        warnings.warn_explicit(message, AnnotationWarning, file, line, module=__name__)
 
 
 class _Element:

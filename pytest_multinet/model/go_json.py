@@ -92,7 +92,7 @@ def loads(text: str) -> Any:
         message = "json: cannot unmarshal number into Go value of type float64"
         raise _syntax_error(text) or GoJSONError(message, 0) from error
     if "\\u" in text or not text.isascii():
-        return _without_surrogates(value)
+        return without_surrogates(value)
     return value
 
 
@@ -173,17 +173,17 @@ def read_json(text: str, what: str, error: FieldError, expected: str) -> Any:
         raise error(message, (), near, expected, offset=bad.offset) from None
 
 
-def _without_surrogates(value: Any) -> Any:
-    # Go replaces half a surrogate pair by U+FFFD; Python would keep it, and fail later.
+def without_surrogates(value: Any) -> Any:
+    """A JSON value with U+FFFD for half a surrogate pair; Python would keep it, and fail later."""
     if isinstance(value, str):
         if value.isascii():
             return value
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in cast("list[Any]", value)]
+        return [without_surrogates(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return {_without_surrogates(k): _without_surrogates(v) for k, v in items}
+        return {without_surrogates(k): without_surrogates(v) for k, v in items}
     return value
 
 

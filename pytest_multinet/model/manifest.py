@@ -1,8 +1,9 @@
 """Kubernetes manifests: text, mapping or list in, documents out.
 
-Reads YAML and JSON as ``kubectl`` does (go-yaml's rules for plain scalars: no dates, no
-base-60 numbers, ``1e3`` is a number).  Lines are not tracked while all is well: the text is
-composed a second time when an error has to name one.
+Reads YAML and JSON as ``kubectl`` does: by go-yaml's rules for plain scalars there are no
+dates and no base-60 numbers, and ``1e3`` is a number (``y`` and ``n`` stay text, though).
+Lines are not tracked while all is well: the text is composed a second time when an error
+has to name one.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ _WORDS: Mapping[str, Any] = {
     "": None,
     "~": None,
     **dict.fromkeys(("null", "Null", "NULL"), None),
-    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("yes", "Yes", "YES", "on", "On", "ON"), True),
     **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("no", "No", "NO", "off", "Off", "OFF"), False),
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
@@ -80,7 +81,7 @@ class _Loader(_Composer):
     def descend_resolver(self, current_node: Any, current_index: Any) -> None:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise _Refused(f"nested more than {_MAX_DEPTH} levels deep", None)
+            raise _Refused("nested too deeply", None, None, f"at most {_MAX_DEPTH} levels")
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -348,13 +349,15 @@ def _json_values(text: str) -> list[Any] | None:
     """JSON objects, one after the other; ``None`` where the text is something else."""
     import json
 
+    from pytest_multinet.model.go_json import without_surrogates
+
     decoder = json.JSONDecoder(object_pairs_hook=_unique)
     values: list[Any] = []
     at = len(text) - len(text.lstrip())
     try:
         while at < len(text):
             value, at = decoder.raw_decode(text, at)
-            values.append(value)
+            values.append(without_surrogates(value) if "\\u" in text else value)
             at += len(text[at:]) - len(text[at:].lstrip())
     except (ValueError, RecursionError):
         return None  # YAML is a superset, and its reader knows the line
@@ -406,7 +409,7 @@ def _yaml_error(error: yaml.YAMLError, text: str, name: str) -> ManifestError:
         expected = "one 'key: value' a line; a text with ': ' in it stands in quotes"
     elif "did not find expected key" in problem or "<block end>" in problem:
         expected = "the same indentation for all keys of one mapping"
-    elif "quoted scalar" in message:
+    elif "unexpected end of stream" in problem:
         expected = "a closing quote"
     line = row + 1 if row is not None else None
     value = lines[row].strip() if row is not None else None
