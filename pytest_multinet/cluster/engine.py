@@ -195,9 +195,7 @@ class Engine:
         with self._answers(f"copy files to {container}:{folder}"):
             self._client.api.put_archive(container, folder, archive)
 
-    def put_file(
-        self, container: str, path: str, content: bytes, mode: int = 0o644
-    ) -> None:
+    def put_file(self, container: str, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write one file in a container."""
         folder, _, name = path.rpartition("/")
         self.put(container, folder or "/", tar_of({name: (content, mode)}))

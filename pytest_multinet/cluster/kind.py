@@ -20,6 +20,7 @@ from pytest_multinet.cluster import kind_config, kind_failure
 from pytest_multinet.cluster.base import Multus, Node, NodeLink, ReadinessCheck
 from pytest_multinet.cluster.engine import Container, Engine
 from pytest_multinet.cluster.images import MULTUS_IMAGES, NodeImages, full_name, images_of
+from pytest_multinet.cluster.kind_kept import KeptCluster, remove_remains
 from pytest_multinet.cluster.kind_node import KindNode
 from pytest_multinet.cluster.kind_program import KindProgram
 from pytest_multinet.cluster.kubernetes import KubernetesCluster, KubernetesPod, node_facts
@@ -27,7 +28,7 @@ from pytest_multinet.cluster.plugins import find_plugins, install_plugins, plugi
 from pytest_multinet.cluster.pod_wait import has_network_status, is_ready, watching, wait_ready
 from pytest_multinet.cluster.record import Record, RecordFolder, records, state_root
 from pytest_multinet.cluster.rest import ApiError, KubeApi
-from pytest_multinet.cluster.sandboxes import can_look, kill_command, pod_process
+from pytest_multinet.cluster.sandboxes import can_look, kill_command, kill_containers, pod_process
 from pytest_multinet.cluster.stages import Stages
 from pytest_multinet.errors import (
     BackendUnavailable,
@@ -91,10 +92,12 @@ def open_cluster(
                 stack.pop_all()
                 return cluster
         if record is not None:
-            _remove_remains(kind, folder, there, stages)
+            remove_remains(kind, folder, there, stages)
         with stages.stage("check kind"):
             kind.check()
-        cluster = KindCluster(config, engine, kind, folder, Record(config.name), stages, direct=direct)
+        cluster = KindCluster(
+            config, engine, kind, folder, Record(config.name), stages, direct=direct
+        )
         stack.pop_all()
         try:
             cluster.create(artifacts)
@@ -102,6 +105,24 @@ def open_cluster(
             cluster.abandon()
             raise
         return cluster
+
+
+def unusable_reason() -> str | None:
+    """Why kind cannot be used here and what to do; ``None`` where it can."""
+    try:
+        engine = Engine(timeout=2.0)
+        try:
+            KindProgram(None, engine.environment).check()
+        finally:
+            engine.close()
+    except BackendUnavailable as error:
+        return str(error)
+    return None
+
+
+def attach(resources: Mapping[str, Any]) -> KeptCluster:
+    """Reach a cluster that was kept, by what its ``keep`` returned."""
+    return KeptCluster(str(resources["name"]), Path(str(resources["state"])))
 
 
 def reap(state_dir: Path | None = None, *, kept: bool = False) -> list[str]:
@@ -126,7 +147,7 @@ def reap(state_dir: Path | None = None, *, kept: bool = False) -> list[str]:
             stack.callback(engine.close)
             kind = KindProgram(None, engine.environment)
             there = _existing(engine, folder)
-            _remove_remains(kind, folder, there, Stages(lambda line: None))
+            remove_remains(kind, folder, there, Stages(lambda line: None))
             removed.append(record.name)
     return removed
 
@@ -178,27 +199,14 @@ def _attach(
     running = {c.id for c in there if c.running}
     if not record.nodes or set(record.nodes.values()) - running:
         gone = [n for n, i in record.nodes.items() if i not in running] or ["all nodes"]
-        stages.progress(f"the kept cluster {config.name} is not whole ({', '.join(gone)} stopped or gone); making a new one")
+        stages.progress(
+            f"the kept cluster {config.name} is not whole ({', '.join(gone)} stopped or gone); making a new one"
+        )
         return None
     cluster = KindCluster(config, engine, kind, folder, record, stages, direct=direct)
     with stages.stage("attach"):
         cluster.attach(there)
     return cluster
-
-
-def _remove_remains(
-    kind: KindProgram, folder: RecordFolder, there: Sequence[Container], stages: Stages
-) -> None:
-    """Remove what a run left that ended before it could."""
-    if there:
-        with stages.stage(f"remove what was left of {folder.name}"):
-            run = kind.run("delete", "cluster", "--name", folder.name)
-            if run.returncode:
-                raise ClusterError(
-                    f"cannot remove what was left of cluster {folder.name}: "
-                    f"{kind_failure.failed_line(run.stderr)}"
-                )
-    folder.remove()
 
 
 def _digest(spec: Mapping[str, Any]) -> str:
@@ -320,7 +328,9 @@ class KindCluster(KubernetesCluster):
         """As soon as the nodes' containerd answers, everything that needs no Kubernetes."""
         from tenacity import Retrying, retry_if_result, wait_fixed
 
-        waiting: Retrying = Retrying(retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25))
+        waiting: Retrying = Retrying(
+            retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25)
+        )
         if not waiting(lambda: self._booted() or process.poll() is not None):
             return
         containers = self.engine.containers(f"{KIND_LABEL}={self.name}")
@@ -474,8 +484,14 @@ class KindCluster(KubernetesCluster):
 
     def _delete_leftover(self, entry: Sequence[str]) -> None:
         path = self._path_of(entry)
-        if path is not None:
-            self.kube.delete(path, grace=1 if entry[1] == "Pod" else None)
+        if path is None:
+            return
+        if entry[1] != "Pod":
+            self.kube.delete(path)
+            return
+        answer = self._delete_pod(path)
+        if answer is not None and answer.get("kind") == "Pod":
+            self.hasten_end(answer)
 
     def _path_of(self, entry: Sequence[str]) -> str | None:
         version, kind, namespace, name = entry
@@ -590,7 +606,9 @@ class KindCluster(KubernetesCluster):
     def _sandbox_path(self, pod: KubernetesPod, node: KindNode) -> str:
         """The pod's namespace file on its node, from the container runtime."""
         label = f"io.kubernetes.pod.uid={pod.uid}"
-        listed = node.exec(["crictl", "pods", "-q", "--state", "ready", "--label", label], check=True)
+        listed = node.exec(
+            ["crictl", "pods", "-q", "--state", "ready", "--label", label], check=True
+        )
         identifiers = listed.stdout.split()
         if not identifiers:
             raise PodError("it has no sandbox on its node", pod=f"{pod.namespace}/{pod.name}")
@@ -605,6 +623,11 @@ class KindCluster(KubernetesCluster):
         """End a program that outlived its ``exec``; only beside Docker and as root."""
         if can_look():
             kill_command(pod.uid, argv)
+
+    def hasten_end(self, pod: Mapping[str, Any]) -> None:
+        """End a deleted pod's containers at once, beside Docker, as root, where it so asked."""
+        if can_look() and pod["spec"].get("terminationGracePeriodSeconds") == 0:
+            kill_containers(pod["metadata"]["uid"])
 
     # --- links ------------------------------------------------------------------------------
 
@@ -676,15 +699,24 @@ class KindCluster(KubernetesCluster):
             f"multinet down  # or: kind delete cluster --name {self.name}",
         )
 
-    def keep(self) -> None:
-        """Leave the cluster for the next run, and let go of it."""
+    def keep(self, id: str = "") -> Mapping[str, Any]:
+        """Leave the cluster for the next run, and let go of it.
+
+        Args:
+            id: what the environment is called where it is listed; kind knows the cluster's name.
+
+        Returns:
+            What :func:`attach` needs to reach it.
+        """
+        resources = {"name": self.name, "state": str(self._folder.root), "id": id or self.name}
         if self._closed:
-            return
+            return resources
         self._finish_background()
         self.record.state = "kept"
         self.record.pid = 0
         self._write()
         self._let_go()
+        return resources
 
     def close(self) -> None:
         """Remove the cluster: nodes, their volumes, links, kubeconfig."""
@@ -828,7 +860,9 @@ class KindMultus(Multus):
             self._apply()
             found = self._find()
         if found is None:
-            raise MultusError("the Multus manifest was applied, but there is no DaemonSet of Multus")
+            raise MultusError(
+                "the Multus manifest was applied, but there is no DaemonSet of Multus"
+            )
         self.version, self.mode = install.version_of(found)
         if cluster.attached and cluster.record.multus and all(p.ok for p in self._points()):
             for node in cluster.nodes:
@@ -899,7 +933,13 @@ class KindMultus(Multus):
 
     def _await_points(self, found: Mapping[str, Any]) -> None:
         """Wait until the points that stand on the nodes hold; the DaemonSet by watch."""
-        from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
+        from tenacity import (
+            RetryError,
+            Retrying,
+            retry_if_result,
+            stop_after_delay,
+            wait_exponential,
+        )
 
         cluster = self._cluster
         name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
@@ -965,7 +1005,9 @@ class KindMultus(Multus):
 
         why = ""
         try:
-            wait_ready(watch, pods, timeout=max(self._cluster.config.timeout, 60.0), enough=attached)
+            wait_ready(
+                watch, pods, timeout=max(self._cluster.config.timeout, 60.0), enough=attached
+            )
         except PodError as error:
             why = str(error)
         for pod in pods:

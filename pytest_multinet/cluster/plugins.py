@@ -85,7 +85,9 @@ def read_plugins(path: Path) -> Plugins:
     if path.is_file():
         beside = path.with_name(path.name + ".sha256")
         return read_archive(path, sha256=_first_word(beside) if beside.is_file() else None)
-    raise UsageError(f"--multinet-cni-plugins is {str(path)!r}; expected a folder or a .tgz archive")
+    raise UsageError(
+        f"--multinet-cni-plugins is {str(path)!r}; expected a folder or a .tgz archive"
+    )
 
 
 def read_folder(folder: Path) -> Plugins:
@@ -157,7 +159,18 @@ def install_plugins(
 
 def plugins_on(engine: Engine, node: str) -> tuple[str, ...]:
     """The executable files in ``/opt/cni/bin`` of a node."""
-    argv = ["find", "-L", FOLDER, "-maxdepth", "1", "-type", "f", "-executable", "-printf", "%f\\n"]
+    argv = [
+        "find",
+        "-L",
+        FOLDER,
+        "-maxdepth",
+        "1",
+        "-type",
+        "f",
+        "-executable",
+        "-printf",
+        "%f\\n",
+    ]
     return tuple(sorted(engine.exec(node, argv).stdout.split()))
 
 

@@ -120,7 +120,10 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "kubectl -n kube-system get pods -l name=multus -o wide",
     ),
     (r"Unauthorized", "Multus' token has expired; restart its DaemonSet"),
-    (r"unsupported CNI result version|incompatible CNI versions", "cniVersion and plugin disagree"),
+    (
+        r"unsupported CNI result version|incompatible CNI versions",
+        "cniVersion and plugin disagree",
+    ),
 )
 
 
@@ -143,7 +146,10 @@ class Trouble:
     def error(self, pod: str) -> PodError:
         """The error for the pod ``namespace/name``."""
         return PodError(
-            self.message, pod=pod, reason=self.reason, hint=hint(self.message, self.node, self.reason)
+            self.message,
+            pod=pod,
+            reason=self.reason,
+            hint=hint(self.message, self.node, self.reason),
         )
 
 
@@ -155,7 +161,9 @@ def from_event(event: Mapping[str, Any]) -> Trouble | None:
     if reason == SANDBOX:
         return Trouble(reason, network_cause(text), node, bool(_PASSING.search(text)))
     if reason == "FailedScheduling":
-        return Trouble(reason, text.split(" preemption:")[0], node, not _SCHEDULING_FINAL.search(text))
+        return Trouble(
+            reason, text.split(" preemption:")[0], node, not _SCHEDULING_FINAL.search(text)
+        )
     if reason == "FailedMount":
         return Trouble(reason, text, node, True)
     if reason == "Failed" and "pull image" in text:
@@ -181,7 +189,9 @@ def from_status(pod: Mapping[str, Any]) -> Trouble | None:
                     message = f"its program ended with status {ended.get('exitCode')}"
                 return Trouble(reason, f"container {container['name']}: {message}", node, False)
     if status.get("phase") == "Failed":
-        text = str(status.get("message") or status.get("reason") or "its containers ended in failure")
+        text = str(
+            status.get("message") or status.get("reason") or "its containers ended in failure"
+        )
         return Trouble(str(status.get("reason") or "Failed"), text, node, False)
     return None
 

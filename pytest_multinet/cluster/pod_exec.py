@@ -109,7 +109,10 @@ class PodExecStream:
             ProgramNotFound: the program does not exist in the container.
             ExecFailed: it could not be started, or its status is unknown.
         """
-        status = self.status or {"status": "Failure", "message": "the stream ended without a status"}
+        status = self.status or {
+            "status": "Failure",
+            "message": "the stream ended without a status",
+        }
         if status.get("status") == "Success":
             return 0
         for cause in status.get("details", {}).get("causes", []):

@@ -197,7 +197,9 @@ def _late(seen: Mapping[Key, _Seen], timeout: float) -> PodError:
     within = f"not running within {timeout:g} s"
     if state.trouble is not None:
         error = state.trouble.error(pod)
-        return PodError(f"{within}: {error.message}", pod=pod, reason=error.reason, hint=error.hint)
+        return PodError(
+            f"{within}: {error.message}", pod=pod, reason=error.reason, hint=error.hint
+        )
     status: Mapping[str, Any] = state.pod.get("status") or {}
     unmet = [
         f"{c['type']}: {c.get('reason') or c['status']}"

@@ -73,6 +73,7 @@ class RecordFolder:
     """
 
     def __init__(self, root: Path, name: str) -> None:
+        self.root = root
         self.name = check_cluster_name(name)
         self.folder = root / "kind" / self.name
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -115,6 +116,23 @@ def records(root: Path) -> list[Record]:
     """Every record below a state folder, by name."""
     folders = sorted((root / "kind").glob("*/record.json"))
     return [r for f in folders if (r := read_record(f.parent)) is not None]
+
+
+def lock_owner(root: Path, name: str) -> int | None:
+    """The live process that holds a cluster name, ``None`` where none does."""
+    path = root / "kind" / f"{name}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 32).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def _lock(path: Path, name: str) -> int:

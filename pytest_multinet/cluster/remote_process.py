@@ -65,7 +65,9 @@ class RemoteProcess(Process):
         self._pid: int | None = None
         self._code: int | None = None
         self._failure: MultinetError | None = None
-        self._reader = threading.Thread(target=self._read, name=f"output of {argv[0]}", daemon=True)
+        self._reader = threading.Thread(
+            target=self._read, name=f"output of {argv[0]}", daemon=True
+        )
         self._reader.start()
 
     def _read(self) -> None:

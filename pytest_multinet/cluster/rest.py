@@ -180,9 +180,7 @@ class KubeApi:
 
     def connection(self, timeout: float) -> http.client.HTTPSConnection:
         """A new connection, for a request that keeps it to itself."""
-        return http.client.HTTPSConnection(
-            self.host, self.port, context=self.ssl, timeout=timeout
-        )
+        return http.client.HTTPSConnection(self.host, self.port, context=self.ssl, timeout=timeout)
 
     def _send(
         self,
@@ -317,7 +315,9 @@ def _ssl_context(user: JsonObject, cluster: JsonObject) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if "client-certificate-data" in user:
-        pem = b"\n".join(base64.b64decode(user[f"client-{k}-data"]) for k in ("certificate", "key"))
+        pem = b"\n".join(
+            base64.b64decode(user[f"client-{k}-data"]) for k in ("certificate", "key")
+        )
         descriptor, name = tempfile.mkstemp(prefix="multinet-")  # made with mode 0600
         try:
             with os.fdopen(descriptor, "wb") as file:

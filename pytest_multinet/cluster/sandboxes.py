@@ -7,6 +7,7 @@ beside Docker on Linux, as root.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,14 @@ def kill_command(uid: str, argv: Sequence[str]) -> bool:
                 continue
             return True
     return False
+
+
+def kill_containers(uid: str) -> None:
+    """Kill every process of the pod but its sandbox's: its containers end at once."""
+    for pid in sorted(_processes_of(uid)):
+        if _read(pid, "comm").strip() != "pause":
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def in_container(pid: int, container: str) -> bool:

@@ -297,7 +297,9 @@ class NodeVeth:
 
     def exists(self) -> bool:
         """Whether both ends are there and ours."""
-        return all(f is not None and f.alias == self.mark for f in (e.facts() for e in self._ends()))
+        return all(
+            f is not None and f.alias == self.mark for f in (e.facts() for e in self._ends())
+        )
 
     def delete(self) -> None:
         """Remove it, where it is ours; harmless when repeated."""

@@ -129,7 +129,8 @@ def check_node(node: NodeFiles, mode: str, plugins: Iterable[str]) -> list[Point
             node.name,
             PRIMARY,
             bool(primary),
-            primary or f"no CNI configuration in {CONFIGURATIONS} but Multus' own: is there a "
+            primary
+            or f"no CNI configuration in {CONFIGURATIONS} but Multus' own: is there a "
             "default network (disableDefaultCNI without an own one)?",
         ),
         _first(node, files, primary),
@@ -150,9 +151,13 @@ def _first(node: NodeFiles, files: Sequence[str], primary: str) -> Point:
     try:
         data = cast("dict[str, Any]", json.loads(text))
     except ValueError:
-        return Point(node.name, FIRST, ok=False, detail=f"{first} is not JSON (yet): {text[:60]!r}")
+        return Point(
+            node.name, FIRST, ok=False, detail=f"{first} is not JSON (yet): {text[:60]!r}"
+        )
     if not primary or not _names_primary(node, data, primary):
-        return Point(node.name, FIRST, ok=False, detail=f"{first} does not name {primary or 'one'}")
+        return Point(
+            node.name, FIRST, ok=False, detail=f"{first} does not name {primary or 'one'}"
+        )
     return Point(node.name, FIRST, ok=True, detail=f"{first} -> {primary}")
 
 

@@ -134,7 +134,18 @@ class RemoteProber:
         for _ in range(count):
             sent += 1
             whole = max(1, round(timeout + 0.49))  # arping counts in seconds
-            argv = ["arping", "-f", "-b", "-c", "1", "-w", str(whole), "-I", interface, str(target)]
+            argv = [
+                "arping",
+                "-f",
+                "-b",
+                "-c",
+                "1",
+                "-w",
+                str(whole),
+                "-I",
+                interface,
+                str(target),
+            ]
             result = self._run(argv, whole + 10.0)
             macs += [_mac(m) for m in _ARP.findall(result.stdout)]
             if result.returncode and not macs and result.stderr.strip():
@@ -150,13 +161,24 @@ class RemoteProber:
             errors=tuple(dict.fromkeys(errors)),
         )
 
-    def _solicit(
-        self, target: IPAddress, interface: str, count: int, timeout: float
-    ) -> ArpResult:
+    def _solicit(self, target: IPAddress, interface: str, count: int, timeout: float) -> ArpResult:
         forget = ["ip", "-6", "neighbour", "del", str(target), "dev", interface]
         self._look(forget, 5.0)
         self._run(
-            ["ping", "-6", "-n", "-c", str(count), "-i", "0.2", "-W", f"{timeout:g}", "-I", interface, str(target)],
+            [
+                "ping",
+                "-6",
+                "-n",
+                "-c",
+                str(count),
+                "-i",
+                "0.2",
+                "-W",
+                f"{timeout:g}",
+                "-I",
+                interface,
+                str(target),
+            ],
             count * (timeout + 0.2) + 10,
         )
         macs = tuple(
@@ -254,7 +276,9 @@ class RemoteListener:
 def interface_of(link: Mapping[str, Any], names: Mapping[int, str]) -> Interface:
     """One entry of ``ip -j -d address show``."""
     info: Mapping[str, Any] = link.get("linkinfo") or {}
-    kind = info.get("info_kind") or ("loopback" if link.get("link_type") == "loopback" else "device")
+    kind = info.get("info_kind") or (
+        "loopback" if link.get("link_type") == "loopback" else "device"
+    )
     parent = link.get("link_index")
     local = parent is not None and "link_netnsid" not in link
     if parent is None and link.get("link") is not None:
@@ -271,7 +295,7 @@ def interface_of(link: Mapping[str, Any], names: Mapping[int, str]) -> Interface
         name=link["ifname"],
         index=link["ifindex"],
         type=kind,
-        mac=(link.get("address") or "").lower() if link.get("link_type") != "none" else "",
+        mac=(link.get("address") or "").lower() if link.get("link_type") == "ether" else "",
         mtu=link["mtu"],
         state=str(link.get("operstate") or "unknown").lower(),
         up="UP" in flags,
