@@ -77,9 +77,15 @@ class Handle(ABC):
 
 
 class NetworkStack(ABC):
-    """A network stack that can be looked at and probed: a pod or a node."""
+    """A network stack that can be looked at and probed: a pod or a node.
+
+    Attributes:
+        name: of the pod or node.
+        patience: seconds that a positive assertion about it may wait by default.
+    """
 
     name: str
+    patience: float = 30.0
 
     @property
     @abstractmethod

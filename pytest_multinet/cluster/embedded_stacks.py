@@ -78,6 +78,7 @@ class EmbeddedNode(Node):
         self.role = role
         self.number = number
         self.address = UNDERLAY[2 + number]
+        self.patience = cluster.config.timeout
         self.namespace = namespace
         self.pod_network = IPv4Network((int(POD_NETWORK.network_address) + (number << 8), 24))
         self.state: dict[str, Any] = {}
@@ -147,6 +148,7 @@ class EmbeddedPod(Pod):
         self.manifest = manifest
         self.name = manifest.name
         self.namespace = manifest.namespace
+        self.patience = cluster.config.timeout
         self.node = node
         self.sandbox = Sandbox(
             os.urandom(32).hex(), namespace, f"/var/run/netns/cni-{os.urandom(8).hex()}"

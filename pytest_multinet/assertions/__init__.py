@@ -1,0 +1,1 @@
+"""Assertions about interfaces, routes and reachability; they raise plain ``AssertionError``."""
