@@ -183,6 +183,8 @@ def pytest_fixture_setup(
 ) -> Generator[None, Any, Any]:
     """Note what is built from which configuration, and who uses it."""
     __tracebackhide__ = True  # else we stand in every traceback of a failed fixture
+    if request.config.getoption("setupplan", False):
+        return (yield)
     registry = request.config.stash[REGISTRY]
     config_fixture = _config_of(fixturedef)
     try:
@@ -190,10 +192,9 @@ def pytest_fixture_setup(
     finally:
         if config_fixture is not None:
             config = request.getfixturevalue(config_fixture)
-            if config is not None:  # --setup-plan
-                finish = partial(fixturedef.finish, request=request)
-                registry.built(fixturedef, config_fixture, config, finish)
-    if fixturedef.argname in CONFIG_OF.values() and value is not None:
+            finish = partial(fixturedef.finish, request=request)
+            registry.built(fixturedef, config_fixture, config, finish)
+    if fixturedef.argname in CONFIG_OF.values():
         registry.configured(fixturedef.argname, value, _where(fixturedef))
     elif registry.config_fixtures:
         registry.depends(
