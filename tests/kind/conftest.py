@@ -1,0 +1,122 @@
+"""One real cluster for all tests that do not destroy it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_multinet.cluster import kind
+from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.model.topology import ClusterConfig
+
+SEED = Path(__file__).parent.parent / "data" / "seed"
+OpenCluster = Callable[..., KindCluster]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usable() -> None:
+    """Skips where Docker or kind is missing; fails where kind is required."""
+    reason = kind.unusable_reason()
+    if reason is None:
+        return
+    if "kind" in os.environ.get("MULTINET_REQUIRE", "").split(","):
+        pytest.fail(f"kind is required (MULTINET_REQUIRE) and cannot be used: {reason}")
+    pytest.skip(f"kind cannot be used here: {reason}")
+
+
+@pytest.fixture(scope="session")
+def plugins() -> Path | None:
+    """Where the CNI plugins come from; ``None``: the usual places."""
+    given = os.environ.get("MULTINET_CNI_PLUGINS")
+    return Path(given) if given else None
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder of all clusters here; a given one keeps the shared cluster."""
+    given = os.environ.get("MULTINET_TEST_KIND_STATE")
+    return Path(given) if given else tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="session")
+def cluster(state: Path, plugins: Path | None) -> Iterator[KindCluster]:
+    """The shared cluster: the seed's own configuration, Multus, and its link between workers."""
+    config = ClusterConfig(kind_config=SEED / "config-3node.yml", cni_plugins=plugins)
+    made = kind.open_cluster(config, state_dir=state, progress=print)
+    try:
+        made.install_multus()
+        made.link("worker", "worker2", name="eth1")
+        made.search_path = lambda: [SEED]
+        yield made
+        if os.environ.get("MULTINET_TEST_KIND_STATE"):
+            made.keep()
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def clean(cluster: KindCluster) -> Iterator[KindCluster]:
+    """The shared cluster; what a test makes in it is deleted after the test."""
+    before = {key for key in cluster._made}
+    yield cluster
+    new = [made.handle for key, made in cluster._made.items() if key not in before]
+    pods = [h for h in new if h.kind == "Pod"]
+    if pods:
+        cluster.delete_pods(pods)
+    for handle in reversed([h for h in new if h.kind != "Pod"]):
+        handle.delete()
+
+
+@pytest.fixture
+def open_cluster(state: Path, plugins: Path | None) -> Iterator[OpenCluster]:
+    """Makes clusters of a test's own, removed after it."""
+    with ExitStack() as stack:
+
+        def make(name: str, *, open: dict[str, Any] | None = None, **fields: Any) -> KindCluster:
+            config = ClusterConfig(name=name, **{"cni_plugins": plugins, **fields})
+            made = kind.open_cluster(config, **{"state_dir": state, "progress": print, **(open or {})})
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+def network(name: str, config: dict[str, Any], namespace: str = "default") -> dict[str, Any]:
+    """A NetworkAttachmentDefinition."""
+    import json
+
+    return {
+        "apiVersion": "k8s.cni.cncf.io/v1",
+        "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"config": json.dumps({"cniVersion": "0.3.1", "name": name, **config})},
+    }
+
+
+def pod(name: str, networks: str | None = None, node: str | None = None, **spec: Any) -> dict[str, Any]:
+    """A pod that stays."""
+    annotations = {"k8s.v1.cni.cncf.io/networks": networks} if networks is not None else {}
+    container: dict[str, Any] = {
+        "name": "main",
+        "image": spec.pop("image", "nicolaka/netshoot:latest"),
+        "securityContext": {"privileged": True},
+    }
+    command = spec.pop("command", ["sleep", "infinity"])
+    if command:
+        container["command"] = command
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            **({"nodeName": node} if node else {}),
+            **spec,
+        },
+    }
