@@ -23,12 +23,12 @@ from pytest_multinet.cluster.base import (
     ReadinessCheck,
     schedule,
 )
+from pytest_multinet.cluster.cni_path import CniPath
 from pytest_multinet.cluster.embedded_keep import AttachedCluster, new_socket_path
 from pytest_multinet.cluster.embedded_stacks import UNDERLAY, EmbeddedNode, EmbeddedPod, Stack
 from pytest_multinet.cluster.held_process import HeldProcess, run
 from pytest_multinet.cluster.kind_config import resolve
 from pytest_multinet.cluster.process import check_argv
-from pytest_multinet.cni.binary import CniPath
 from pytest_multinet.cni.runtime import Runtime
 from pytest_multinet.errors import (
     BackendUnavailable,
@@ -137,8 +137,10 @@ class EmbeddedCluster(Cluster):
         self.budget = NeighbourBudget(self._namespaces, self.config.neighbours)
         self.cni_path = CniPath(self.config.cni_plugins)
         self._nodes: tuple[EmbeddedNode, ...] = ()
+        self._runtimes: dict[str, Runtime] = {}
         self._holder: Holder | None = None
         self._undo = ExitStack()
+        self._undo.callback(self.cni_path.close)
         self._kept = False
 
     # --- building ---------------------------------------------------------------------------
@@ -263,9 +265,11 @@ class EmbeddedCluster(Cluster):
     def nodes(self) -> tuple[EmbeddedNode, ...]:
         return self._nodes
 
-    def runtime(self, node: Node) -> Runtime:
-        """The CNI runtime of a node."""
-        return Runtime(node, real=self.config.cni == "real")  # pyright: ignore[reportArgumentType]
+    def runtime(self, node: EmbeddedNode) -> Runtime:
+        """The CNI runtime of a node; it remembers the results of its ADDs."""
+        if node.name not in self._runtimes:
+            self._runtimes[node.name] = Runtime(node, real=self.config.cni == "real")
+        return self._runtimes[node.name]
 
     def definition(self, namespace: str, name: str) -> NetworkAttachmentDefinition | None:
         """The NetworkAttachmentDefinition of that name."""
