@@ -1,0 +1,1 @@
+"""The CNI runtime: configuration lists, results, and plugins behind one seam."""

@@ -1,0 +1,1 @@
+"""The reference plugins, carried out in this process: one file a plugin type."""

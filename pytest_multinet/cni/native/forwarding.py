@@ -1,0 +1,45 @@
+"""Forwarding between interfaces of the node (plugins: pkg/ip, ``EnableForward``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pytest_multinet.cni.native.plugin import words
+from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
+from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.net.netns import Namespace
+
+_PATHS = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
+
+
+def enable_forwarding(
+    node: Namespace,
+    families: Iterable[int],
+    *,
+    also: Sequence[tuple[Namespace, str, str | None]] = (),
+    failing: str = "Could not enable IP forwarding",
+) -> None:
+    """Let the node forward packets of these IP versions.
+
+    Args:
+        node: the node's namespace.
+        families: 4, 6 or both.
+        also: sysctls to set in the same request, whether or not they can be set.
+        failing: begins the message of a failure.
+
+    Raises:
+        CniError: the kernel refused.
+    """
+    paths = [_PATHS[family] for family in sorted(families)]
+    wanted = [*((node, path, None) for path in paths), *also]
+    try:
+        values = sysctls(wanted)
+    except NetlinkError:
+        try_sysctls(also)
+        values = ["0"] * len(paths)
+    for path, value in zip(paths, values, strict=False):
+        if value != "1":
+            try:
+                sysctls([(node, path, "1")])
+            except NetlinkError as error:
+                raise CniError(f"{failing}: open /proc/sys/net/{path}: {words(error)}") from error

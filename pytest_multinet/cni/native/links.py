@@ -1,0 +1,89 @@
+"""Links of a namespace by name, decoded no further than plugins need."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from dataclasses import dataclass
+
+from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.net.rtnl import Rtnl
+
+_ATTR = struct.Struct("=HH").unpack_from
+_LINK = struct.Struct("=BxHiII").unpack_from
+_U32 = struct.Struct("=I").unpack_from
+# IFLA_ADDRESS, _MTU, _LINK, _MASTER, _TXQLEN, _OPERSTATE, _PROMISCUITY
+_WANTED = frozenset((1, 4, 5, 10, 13, 16, 30))
+_AF_SPEC = 26
+_NAMES_MAX = 15
+_NO_SUCH = (errno.ENODEV, errno.ERANGE, errno.EINVAL)
+
+UP, LOOPBACK, ALLMULTI = 0x1, 0x8, 0x200
+
+
+@dataclass(slots=True)
+class Link:
+    """One link: what plugins look at.
+
+    Attributes:
+        parent: IFLA_LINK: the lower device; of a veth, its peer.
+        operational: operational state (RFC 2863); 6 is up.
+    """
+
+    index: int
+    flags: int
+    mac: str = ""
+    mtu: int = 0
+    parent: int = 0
+    master: int = 0
+    promiscuity: int = 0
+    queue_length: int = 0
+    operational: int = 0
+
+
+def decode(body: bytes) -> Link:
+    """The part of an ``ifinfomsg`` that stands before its statistics per family."""
+    _family, _type, index, flags, _change = _LINK(body)
+    found: dict[int, int] = {}
+    offset, end = 16, len(body)
+    while offset < end:
+        length, kind = _ATTR(body, offset)
+        if kind in _WANTED:
+            found[kind] = offset
+        elif kind == _AF_SPEC:
+            break
+        offset += (length + 3) & ~3
+
+    def number(kind: int) -> int:
+        return _U32(body, found[kind] + 4)[0] if kind in found else 0
+
+    at = found.get(1)
+    mac = "" if at is None else body[at + 4 : at + _ATTR(body, at)[0]].hex(":")
+    operational = body[found[16] + 4] if 16 in found else 0
+    return Link(
+        index, flags, mac, number(4), number(5), number(10), number(30), number(13), operational
+    )
+
+
+def find(rtnl: Rtnl, name: str) -> Link | None:
+    """The link of that name, ``None`` where there is none."""
+    if not name or len(name.encode()) > _NAMES_MAX:
+        return None
+    try:
+        return decode(rtnl.link(name))
+    except NetlinkError as error:
+        if error.errno in _NO_SUCH:
+            return None
+        raise
+
+
+def need(rtnl: Rtnl, name: str, hint: str | None = None) -> Link:
+    """The link of that name.
+
+    Raises:
+        CniError: there is none; the reference plugins do not say its name, ``hint`` does.
+    """
+    link = find(rtnl, name)
+    if link is None:
+        raise CniError("Link not found", hint=hint)
+    return link

@@ -1,0 +1,206 @@
+"""macvlan: an interface on top of one of the node's (reference plugin: main/macvlan)."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pytest_multinet.cni.native import interface_check, interface_setup, links
+from pytest_multinet.cni.native.conf import Conf
+from pytest_multinet.cni.native.default_route import default_route_interface
+from pytest_multinet.cni.native.interface_delete import delete_interface
+from pytest_multinet.cni.native.links import Link
+from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, parse_mac, quoted, words
+from pytest_multinet.cni.result import Result, ResultInterface
+from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.model.nad import NetworkConf
+from pytest_multinet.net import requests
+from pytest_multinet.net.netns import Namespace
+from pytest_multinet.net.requests import MACVLAN_MODES
+
+
+class Macvlan(Plugin):
+    """A macvlan in one of four modes; the addresses come from the IPAM plugin, if any."""
+
+    def __init__(self, conf: NetworkConf) -> None:
+        super().__init__(conf)
+        read = Conf(conf.raw)
+        self.master = read.text("master")
+        self.mode = read.text("mode")
+        self.mtu = read.whole("mtu")
+        self.mac = read.text("mac")
+        self.master_in_container = read.truth("linkInContainer")
+        self.dns = read.dns()
+
+    def add(self, call: Call) -> Result:
+        """Create the macvlan, then configure it."""
+        name, master = self._master(call)
+        mac = self._mac(call)
+        link = self._create(call, name, master, mac)
+        interface = ResultInterface(call.ifname, link.mac, call.sandbox.path)
+        namespace = call.sandbox.namespace
+        if not self.ipam_type:
+            interface_setup.bring_up(namespace, call.ifname, link.index, "UP")
+            interface_setup.settle(namespace.rtnl, link.index)
+            return Result(interfaces=(interface,), dns=self.dns)
+        found = call.delegation.add(self.ipam_type, call)
+        if not found.ips:
+            raise CniError(
+                "IPAM plugin returned missing IP config",
+                hint=f"the ipam {self.ipam_type} of network {call.network} gave no address: "
+                "write one into its configuration or ask for one in the pod's annotation (ips)",
+            )
+        result = Result(
+            interfaces=(interface,),
+            ips=interface_setup.on_interface(found.ips, 0),
+            routes=found.routes,
+            dns=self.dns,
+        )
+        notify = f"ipv6/conf/{call.ifname}/ndisc_notify"
+        try:
+            interface_setup.configure(
+                namespace,
+                call.ifname,
+                link.index,
+                result,
+                arp_notify=True,
+                settings=((namespace, notify, "1"),),
+            )
+        except CniError as error:
+            interface_setup.release(call, self.ipam_type)
+            self._explain(error, call, name, link)
+            raise
+        interface_setup.settle(namespace.rtnl, link.index)
+        return result
+
+    def delete(self, call: Call) -> None:
+        """Release the addresses, delete the macvlan."""
+        if self.ipam_type:
+            call.delegation.delete(self.ipam_type, call)
+        delete_interface(call)
+
+    def check(self, call: Call) -> None:
+        """Compare mode, MAC, addresses and routes."""
+        name, _ = self._master(call)
+        if self.ipam_type:
+            call.delegation.check(self.ipam_type, call)
+        result = interface_check.previous(call, "required prevResult missing")
+        interface = interface_check.container_interface(call, result, "sandbox in prevResult")
+        info = interface_check.link_info(call.sandbox.namespace.rtnl, interface.name)
+        if info is None:
+            raise CniError(f"container Interface name in prevResult: {interface.name} not found")
+        if info.type != "macvlan":
+            raise CniError(f"error: Container interface {info.name} not of type macvlan")
+        mode = self._known_mode()
+        if info.mode != mode:
+            raise CniError(
+                f"container macvlan mode {info.mode} does not match expected value: {mode}",
+                hint=f"master {name}",
+            )
+        if interface.mac and interface.mac != info.mac:
+            raise CniError(
+                f"interface {interface.name} Mac {interface.mac} doesn't match "
+                f"container Mac: {info.mac}"
+            )
+        interface_check.addresses_and_routes(call, result)
+
+    def _master(self, call: Call) -> tuple[str, Link]:
+        """The master, checked against the MTU that is asked for."""
+        namespace = self._below(call)
+        name = self.master or default_route_interface(namespace)
+        where = "the pod" if self.master_in_container else f"node {call.host.name}"
+        missing = f"master {quoted(name)} of network {call.network} is not on {where}"
+        master = links.need(namespace.rtnl, name, missing)
+        if not 0 <= self.mtu <= master.mtu:
+            raise CniError(
+                f"invalid MTU {self.mtu}, must be [0, master MTU({master.mtu})]",
+                hint=f"the master of network {call.network} is {name} on {where}",
+            )
+        return name, master
+
+    def _below(self, call: Call) -> Namespace:
+        return call.sandbox.namespace if self.master_in_container else call.host.namespace
+
+    def _mac(self, call: Call) -> str:
+        mac = self.mac
+        if call.args:
+            mac = load_args(call.args, ("MAC",)).get("MAC") or mac
+        if call.runtime_config:
+            runtime = Conf(call.runtime_config, "", path="runtimeConfig")
+            mac = runtime.text("mac") or mac
+        return mac
+
+    def _known_mode(self) -> str:
+        mode = self.mode or "bridge"
+        if mode not in MACVLAN_MODES:
+            raise CniError(
+                f"unknown macvlan mode: {quoted(mode)}",
+                hint=f"modes: {', '.join(MACVLAN_MODES)}",
+            )
+        return mode
+
+    def _create(self, call: Call, name: str, master: Link, mac: str) -> Link:
+        mode = self._known_mode()
+        address = None
+        if mac:
+            try:
+                address = parse_mac(mac)
+            except ValueError as error:
+                raise CniError(f"invalid args {mac} for MAC addr: {error}") from None
+        below, inside = self._below(call), call.sandbox.namespace
+
+        def create(as_name: str) -> None:
+            below.rtnl.execute(
+                requests.macvlan(
+                    as_name,
+                    master.index,
+                    mode=mode,
+                    ns_fd=None if below is inside else inside.fd,
+                    mtu=self.mtu or None,
+                    mac=address,
+                    queue_length=0,
+                )
+            )
+
+        try:
+            try:
+                create(call.ifname)
+            except NetlinkError as error:
+                if error.errno != errno.EEXIST:
+                    raise
+                if links.find(inside.rtnl, call.ifname) is not None:
+                    raise CniError(
+                        f"failed to rename macvlan to {quoted(call.ifname)}: file exists",
+                        hint=f"the pod already has an interface {call.ifname}",
+                    ) from error
+                # Kernels before 6.14 look the new name up in the node's namespace too.
+                temporary = f"veth{os.urandom(4).hex()}"
+                create(temporary)
+                link = links.need(inside.rtnl, temporary)
+                inside.rtnl.execute(requests.set_link(link.index, name=call.ifname))
+                return link
+        except NetlinkError as error:
+            raise CniError(
+                f"failed to create macvlan: {words(error)}",
+                hint=self._why_not_created(error, call, name, mode),
+            ) from error
+        return links.need(inside.rtnl, call.ifname)
+
+    def _why_not_created(self, error: NetlinkError, call: Call, name: str, mode: str) -> str:
+        where = f"master {name} on node {call.host.name}"
+        if error.errno == errno.EINVAL:
+            what = "takes no second macvlan" if mode == "passthru" else "may be in passthru mode"
+            return f"{where} {what}: passthru gives the master to one pod alone"
+        if error.errno == errno.EADDRNOTAVAIL:
+            return f"the MAC address is none that an interface may have (multicast?); {where}"
+        if error.errno == errno.EBUSY:
+            return f"{where} is enslaved to a bridge or carries an ipvlan"
+        return where
+
+    def _explain(self, error: CniError, call: Call, name: str, link: Link) -> None:
+        cause = error.__cause__
+        if isinstance(cause, NetlinkError) and cause.errno == errno.EADDRINUSE:
+            error.hint = (
+                f"another interface on master {name} of node {call.host.name} "
+                f"has the MAC address {link.mac}"
+            )

@@ -1,0 +1,178 @@
+"""ptp: a veth pair between pod and node with host routes (reference plugin: main/ptp)."""
+
+from __future__ import annotations
+
+import errno
+from functools import partial
+
+from pytest_multinet.cni.addresses import Cidr, IPAddress
+from pytest_multinet.cni.native import interface_check, interface_setup, links
+from pytest_multinet.cni.native.conf import Conf
+from pytest_multinet.cni.native.forwarding import enable_forwarding
+from pytest_multinet.cni.native.interface_delete import delete_interface
+from pytest_multinet.cni.native.interface_setup import Step
+from pytest_multinet.cni.native.plugin import Call, Plugin
+from pytest_multinet.cni.native.veth import Pair, create_pair
+from pytest_multinet.cni.result import IPConfig, Result, ResultInterface
+from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.model.nad import NetworkConf
+from pytest_multinet.net import requests
+
+
+class Ptp(Plugin):
+    """A point-to-point link: the pod reaches everything, its own subnet too, by the gateway."""
+
+    def __init__(self, conf: NetworkConf) -> None:
+        super().__init__(conf)
+        read = Conf(conf.raw)
+        self.ip_masq = read.truth("ipMasq")
+        self.mtu = read.whole("mtu")
+        self.dns = read.dns()
+
+    def add(self, call: Call) -> Result:
+        """Get addresses, create the pair, configure the pod's end, then the node's."""
+        found = call.delegation.add(self.ipam_type, call)
+        if not found.ips:
+            raise CniError(
+                "IPAM plugin returned missing IP config",
+                hint=f"the ipam {self.ipam_type} of network {call.network} gave no address",
+            )
+        ips = interface_setup.on_interface(found.ips, 1)
+        try:
+            return self._set_up(call, ips, found)
+        except CniError:
+            interface_setup.release(call, self.ipam_type)
+            raise
+
+    def _set_up(self, call: Call, ips: tuple[IPConfig, ...], found: Result) -> Result:
+        node, inside = call.host.namespace, call.sandbox.namespace
+        families = {ip.address.version for ip in ips}
+        pair = create_pair(call, self.mtu)
+        enable_forwarding(
+            node, families, also=((node, f"ipv6/conf/{pair.host_name}/accept_ra", "0"),)
+        )
+        interfaces = (
+            ResultInterface(pair.host_name),
+            ResultInterface(call.ifname, pair.inside.mac, call.sandbox.path),
+        )
+        result = Result(interfaces=interfaces, ips=ips, routes=found.routes)
+        index = pair.inside.index
+        interface_setup.configure(inside, call.ifname, index, result)
+        interface_setup.execute(inside.rtnl, _by_the_gateway(index, ips))
+        self._set_up_node(call, pair, ips)
+        interface_setup.settle(inside.rtnl, index)
+        host_mac = links.decode(interface_setup.settle(node.rtnl, pair.host_index)).mac
+        return Result(
+            interfaces=(ResultInterface(pair.host_name, host_mac), interfaces[1]),
+            ips=ips,
+            routes=found.routes,
+            dns=self.dns or found.dns,
+        )
+
+    def _set_up_node(self, call: Call, pair: Pair, ips: tuple[IPConfig, ...]) -> None:
+        rtnl, index = call.host.namespace.rtnl, pair.host_index
+        for ip in ips:
+            whole = ip.address.ip.max_prefixlen
+            if ip.gateway is None:
+                raise CniError(
+                    f"failed to add IP addr ({_go_net(None, whole)}) to veth: "
+                    "numerical result out of range",
+                    hint=f"ptp needs a gateway for {ip.address}",
+                )
+            address = requests.address(index, ip.gateway, whole)
+            route = requests.route((ip.address.ip, whole), index=index, scope="host")
+            steps: list[Step] = [
+                (address, partial(_tell_host_address, ip.gateway, whole)),
+                (route, lambda: "failed to add route on host"),
+            ]
+            try:
+                interface_setup.execute(rtnl, steps)
+            except CniError as error:
+                cause = error.__cause__
+                if not (
+                    isinstance(cause, NetlinkError)
+                    and cause.errno == errno.EEXIST
+                    and cause.what is route.what
+                ):
+                    raise
+
+    def check(self, call: Call) -> None:
+        """Compare the pod's end, its addresses and routes."""
+        call.delegation.check(self.ipam_type, call)
+        result = interface_check.previous(call, "ptp: Required prevResult missing")
+        interface = interface_check.container_interface(call, result, "Sandbox in prevResult")
+        info = interface_check.link_info(call.sandbox.namespace.rtnl, interface.name)
+        if info is None:
+            raise CniError(
+                f"ptp: Container Interface name in prevResult: {interface.name} not found"
+            )
+        if info.type != "veth":
+            raise CniError(f"Error: Container interface {info.name} not of type veth/p2p")
+        if interface.mac and interface.mac != info.mac:
+            raise CniError(
+                f"ptp: Interface {interface.name} Mac {interface.mac} doesn't match "
+                f"container Mac: {info.mac}"
+            )
+        interface_check.addresses_and_routes(call, result)
+
+    def delete(self, call: Call) -> None:
+        """Release the addresses, delete the pair."""
+        call.delegation.delete(self.ipam_type, call)
+        delete_interface(call)
+
+    def beyond(self, call: Call) -> str | None:
+        """Masquerading needs iptables, which only the real plugin drives."""
+        return "ipMasq" if self.ip_masq else None
+
+
+def _by_the_gateway(index: int, ips: tuple[IPConfig, ...]) -> list[Step]:
+    """Routes that leave only the gateway on the link and put its subnet behind it."""
+    steps: list[Step] = []
+    for ip in ips:
+        source, net = ip.address.ip, ip.address.network
+        subnet = (net.ip, net.prefixlen)
+        connected = requests.route(subnet, index=index, delete=True)
+        gone = partial(_tell_route, "delete", index, net, None, None)
+        steps.append((connected, gone))
+        if ip.gateway is None:
+            first = requests.route(
+                (_anywhere(source), 0), index=index, scope="link", source=source
+            )
+        else:
+            whole = source.max_prefixlen
+            alone = (ip.gateway, whole)
+            first = requests.route(alone, index=index, scope="link", source=source)
+        steps.append((first, partial(_tell_route, "add", index, ip.gateway, source, None)))
+        behind = requests.route(subnet, index=index, gateway=ip.gateway, source=source)
+        steps.append((behind, partial(_tell_route, "add", index, net, source, ip.gateway)))
+    return steps
+
+
+def _anywhere(ip: IPAddress) -> IPAddress:
+    return type(ip)(0)
+
+
+def _tell_route(
+    verb: str, index: int, dst: Cidr | IPAddress | None, source: object, gateway: object
+) -> str:
+    if dst is not None and not isinstance(dst, Cidr):
+        dst = Cidr(dst, dst.max_prefixlen)
+    shown = ["<nil>" if value is None else str(value) for value in (dst, source, gateway)]
+    return (
+        f"failed to {verb} route {{Ifindex: {index} Dst: {shown[0]} Src: {shown[1]} "
+        f"Gw: {shown[2]} Flags: [] Table: 0 Realm: 0}}"
+    )
+
+
+def _tell_host_address(ip: IPAddress, length: int) -> str:
+    return f"failed to add IP addr ({_go_net(ip, length)}) to veth"
+
+
+def _go_net(ip: IPAddress | None, length: int) -> str:
+    """An address with a full mask as Go's ``%#v`` prints it."""
+    packed = b"" if ip is None else ip.packed
+    if len(packed) == 4:
+        packed = bytes(10) + b"\xff\xff" + packed
+    number = f"{{{', '.join(f'{b:#x}' for b in packed)}}}" if packed else "(nil)"
+    mask = ", ".join(["0xff"] * (length // 8))
+    return f"&net.IPNet{{IP:net.IP{number}, Mask:net.IPMask{{{mask}}}}}"

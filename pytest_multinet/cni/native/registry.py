@@ -1,0 +1,28 @@
+"""Which plugin types are native.  A new one is a file beside this and a line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from pytest_multinet.cni.native.plugin import Plugin
+
+NATIVE = {
+    "host-local": "host_local:HostLocal",
+    "loopback": "loopback:Loopback",
+    "macvlan": "macvlan:Macvlan",
+    "portmap": "portmap:Portmap",
+    "ptp": "ptp:Ptp",
+    "static": "static:Static",
+    "tuning": "tuning:Tuning",
+}
+
+
+def native(plugin_type: str) -> type[Plugin] | None:
+    """The class of a plugin type, ``None`` where only a binary can do it."""
+    place = NATIVE.get(plugin_type)
+    if place is None:
+        return None
+    module, _, name = place.partition(":")
+    found = getattr(import_module(f"pytest_multinet.cni.native.{module}"), name)
+    return cast("type[Plugin]", found)
