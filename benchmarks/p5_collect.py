@@ -3,6 +3,8 @@
 Reference: the same command with ``-p no:multinet``, in pairs one after the other, the order
 changing from pair to pair.  The goal is at most 5 ms, and none of the heavy imports.
 
+The clock on the wall and the processor time of the run are both shown.  On a busy machine the
+first varies by far more than 5 ms, so the goal is judged by the second, which is the cost itself.
 Prints a table and, with ``--json FILE``, writes the figures.
 """
 
@@ -10,15 +12,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 HEAVY = ("docker", "kubernetes", "pyroute2", "yaml")
 GOAL_MS = 5.0
+
+
+class Times(NamedTuple):
+    """Milliseconds of one run."""
+
+    wall: float
+    processor: float
 
 
 def main() -> int:
@@ -29,43 +41,64 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "test_empty.py").touch()
-        figures = _measure(Path(folder), arguments.pairs)
+        pairs = _measure(Path(folder), arguments.pairs)
         loaded = _loaded(Path(folder))
-    for name, values in figures.items():
-        low, middle, high = min(values), statistics.median(values), max(values)
-        print(f"{name:<12} min {low:8.2f}   median {middle:8.2f}   max {high:8.2f} ms")
-    added = statistics.median(figures["difference"])
-    ratio = statistics.median(
-        ours / reference
-        for ours, reference in zip(figures["with"], figures["without"], strict=True)
-    )
-    print(f"plugin adds {added:.2f} ms (goal {GOAL_MS:g}), ratio {ratio:.3f}")
+    result = {
+        "heavy": loaded,
+        **{clock: _figures(pairs, clock) for clock in ("wall", "processor")},
+    }
+    added = result["processor"]["difference"]["median"]
+    print(f"plugin adds {added:.2f} ms of processor time (goal {GOAL_MS:g} ms)")
     print(f"heavy modules imported: {', '.join(loaded) or 'none'}")
     if arguments.json:
-        result = {**figures, "added_ms": added, "ratio": ratio, "heavy": loaded}
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0 if added <= GOAL_MS and not loaded else 1
 
 
-def _measure(folder: Path, pairs: int) -> dict[str, list[float]]:
-    """Milliseconds of each run; the first pair warms the caches and does not count."""
+def _figures(pairs: list[dict[str, Times]], clock: str) -> dict[str, dict[str, float]]:
+    """Print and return minimum, median and maximum of reference, ours, difference and ratio."""
+    reference = [getattr(pair["without"], clock) for pair in pairs]
+    ours = [getattr(pair["with"], clock) for pair in pairs]
+    columns = {
+        "reference": reference,
+        "ours": ours,
+        "difference": [b - a for a, b in zip(reference, ours, strict=True)],
+        "ratio": [b / a for a, b in zip(reference, ours, strict=True)],
+    }
+    found: dict[str, dict[str, float]] = {}
+    for name, values in columns.items():
+        low, middle, high = min(values), statistics.median(values), max(values)
+        found[name] = {"min": low, "median": middle, "max": high}
+        unit = "" if name == "ratio" else " ms"
+        row = f"{clock:<10} {name:<11} min {low:8.2f}   median {middle:8.2f}   max {high:8.2f}"
+        print(row + unit)
+    return found
+
+
+def _measure(folder: Path, count: int) -> list[dict[str, Times]]:
+    """Times of each pair; the first one warms the caches and does not count."""
     flags = {"without": ("-p", "no:multinet"), "with": ()}
-    figures: dict[str, list[float]] = {"without": [], "with": [], "difference": []}
-    for number in range(pairs + 1):
+    pairs: list[dict[str, Times]] = []
+    for number in range(count + 1):
         order = ("without", "with") if number % 2 else ("with", "without")
-        pair = {name: _collect(folder, *flags[name]) for name in order}
-        if number:
-            figures["without"].append(pair["without"])
-            figures["with"].append(pair["with"])
-            figures["difference"].append(pair["with"] - pair["without"])
-    return figures
+        pairs.append({name: _collect(folder, *flags[name]) for name in order})
+    return pairs[1:]
 
 
-def _collect(folder: Path, *flags: str) -> float:
+def _collect(folder: Path, *flags: str) -> Times:
     argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    # Bytecode is kept, as for an installed package, but away from the sources.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = perf_counter()
-    subprocess.run([*argv, *flags], cwd=folder, stdout=subprocess.DEVNULL, check=False)
-    return (perf_counter() - start) * 1e3
+    subprocess.run(
+        [*argv, *flags], cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=False
+    )
+    wall = perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Times(wall * 1e3, processor * 1e3)
 
 
 def _loaded(folder: Path) -> list[str]:

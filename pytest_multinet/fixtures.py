@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_multinet.session.registry import Registry
 from pytest_multinet.session.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster, Multus, Network, NodeLink
     from pytest_multinet.cluster.factory import LinkFactory, NetworkFactory, PodFactory
     from pytest_multinet.model.topology import ClusterConfig, LinkConfig, MacvlanConfig, Spec
+    from pytest_multinet.session.registry import Registry
 
 __all__ = [
     "kind_cluster",
@@ -32,7 +34,8 @@ __all__ = [
 ]
 
 SETTINGS = pytest.StashKey[Settings]()
-REGISTRY = pytest.StashKey[Registry]()
+REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
+FOLDER = pytest.StashKey[Path]()  # of the running test
 PROPERTY = "multinet_backend"
 ENVIRONMENT = "_multinet_environment"
 # The fixtures that are built from a configuration, and the fixture that gives it.
@@ -41,6 +44,27 @@ CONFIG_OF = {
     "node_link": "node_link_config",
     "macvlan_network": "macvlan_network_config",
 }
+
+
+def registry_of(config: pytest.Config) -> Registry:
+    """The registry of this run, made when something of ours is first used."""
+    if REGISTRY not in config.stash:
+        from pytest_multinet.report.terminal import show_progress
+        from pytest_multinet.session.registry import Registry
+
+        worker: Mapping[str, Any] = getattr(config, "workerinput", {})
+        session = config.pluginmanager.get_plugin("session")
+        config.stash[REGISTRY] = Registry(
+            config.stash[SETTINGS],
+            config.rootpath,
+            worker=worker.get("workerid"),
+            workers=worker.get("workercount", 1),
+            folder=lambda: config.stash.get(FOLDER, config.rootpath),
+            tests_failed=lambda: session is not None and session.testsfailed > 0,
+            progress=partial(show_progress, config),
+        )
+        config.stash[REGISTRY].dependents(CONFIG_OF)
+    return config.stash[REGISTRY]
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +94,7 @@ def multinet_cluster(
     pytestconfig: pytest.Config, multinet_cluster_config: ClusterConfig
 ) -> Iterator[Cluster]:
     """The cluster, on the backend in force."""
-    with pytestconfig.stash[REGISTRY].cluster(multinet_cluster_config) as cluster:
+    with registry_of(pytestconfig).cluster(multinet_cluster_config) as cluster:
         yield cluster
 
 
@@ -83,7 +107,7 @@ def kind_cluster(multinet_cluster: Cluster) -> Cluster:
 @pytest.fixture(scope="session")
 def multus(pytestconfig: pytest.Config, multinet_cluster: Cluster) -> Multus:
     """Multus and the CNI plugins, usable on every node."""
-    with pytestconfig.stash[REGISTRY].timeline.stage("multus"):
+    with registry_of(pytestconfig).timeline.stage("multus"):
         return multinet_cluster.install_multus()
 
 
@@ -93,7 +117,7 @@ def node_link(
 ) -> NodeLink:
     """A veth between the first two workers, ``eth1`` at both ends."""
     link = node_link_config
-    with pytestconfig.stash[REGISTRY].timeline.stage("node link"):
+    with registry_of(pytestconfig).timeline.stage("node link"):
         return multinet_cluster.link(
             link.a, link.b, name=link.name, mtu=link.mtu, addresses=link.addresses
         )
@@ -108,7 +132,7 @@ def macvlan_network(
     macvlan_network_config: MacvlanConfig,
 ) -> Network:
     """NetworkAttachmentDefinition ``macvlan-conf``: macvlan on ``node_link``, static ipam."""
-    with pytestconfig.stash[REGISTRY].timeline.stage("network"):
+    with registry_of(pytestconfig).timeline.stage("network"):
         return multinet_cluster.network(macvlan_network_config)
 
 
@@ -149,7 +173,7 @@ def multinet_link(multinet_cluster: Cluster) -> LinkFactory:
 @pytest.fixture(name=ENVIRONMENT)
 def environment_of_the_test(request: pytest.FixtureRequest) -> None:
     """Change to the environment that the test sees; put in front of tests by the plugin."""
-    registry = request.config.stash[REGISTRY]
+    registry = registry_of(request.config)
     wanted: dict[str, Spec] = {}
     for name in registry.config_fixtures:
         if name in request.fixturenames:
@@ -163,5 +187,5 @@ def environment_of_the_test(request: pytest.FixtureRequest) -> None:
 def _pod_factory(config: pytest.Config, cluster: Cluster) -> PodFactory:
     from pytest_multinet.cluster.factory import PodFactory
 
-    timeline = config.stash[REGISTRY].timeline
+    timeline = registry_of(config).timeline
     return PodFactory(cluster, around=lambda: timeline.stage("pods"))

@@ -12,9 +12,8 @@ import pytest
 
 from pytest_multinet import fixtures
 from pytest_multinet.errors import MultinetError, NeedsCapability, UsageError
-from pytest_multinet.fixtures import CONFIG_OF, PROPERTY, REGISTRY, SETTINGS
+from pytest_multinet.fixtures import CONFIG_OF, FOLDER, PROPERTY, REGISTRY, SETTINGS, registry_of
 from pytest_multinet.session import settings as session_settings
-from pytest_multinet.session.registry import Registry
 from pytest_multinet.session.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -48,16 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = _settings(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
-    worker: Mapping[str, Any] = getattr(config, "workerinput", {})
     config.stash[SETTINGS] = settings
-    config.stash[REGISTRY] = registry = Registry(
-        settings,
-        config.rootpath,
-        worker=worker.get("workerid"),
-        workers=worker.get("workercount", 1),
-        progress=partial(_progress, config),
-    )
-    registry.dependents(CONFIG_OF)
 
 
 def _settings(config: pytest.Config) -> session_settings.Settings:
@@ -79,17 +69,6 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Show the settings that differ from their defaults, and their sources."""
     changed = str(config.stash[SETTINGS])
     return f"multinet: {changed}" if changed else None
-
-
-def _progress(config: pytest.Config, line: str) -> None:
-    from pytest_multinet.report.terminal import show_progress
-
-    show_progress(config, line)
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Let the registry see whether a test has failed."""
-    session.config.stash[REGISTRY].tests_failed = lambda: session.testsfailed > 0
 
 
 # --- collection ---------------------------------------------------------------------------------
@@ -132,31 +111,32 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test of another backend; change to the environment it asks for."""
-    registry = item.config.stash[REGISTRY]
-    registry.folder = item.path.parent
+    item.config.stash[FOLDER] = item.path.parent
     for marker in item.iter_markers("multinet_backend"):
-        if registry.choice.backend not in marker.args:
-            wanted = " or ".join(marker.args)
+        backend = registry_of(item.config).choice.backend
+        if backend not in marker.args:
             raise NeedsCapability(
                 marker.args[0],
-                f"runs only on {wanted}, this run is on {registry.choice.backend}: "
+                f"runs only on {' or '.join(marker.args)}, this run is on {backend}: "
                 f"--multinet-backend={marker.args[0]}",
             )
-    # Only once something is built.  A test whose closure names nothing of ours may still ask,
-    # by request.getfixturevalue().
+    registry = item.config.stash.get(REGISTRY, None)
+    if registry is None or not registry.config_fixtures:
+        return
+    # A test whose closure names nothing of ours may still ask, by request.getfixturevalue().
     names: list[str] = getattr(item, "fixturenames", [])
     asks = not {*registry.config_fixtures, "request"}.isdisjoint(names)
-    if registry.config_fixtures and asks and fixtures.ENVIRONMENT not in names:
+    if asks and fixtures.ENVIRONMENT not in names:
         names.insert(0, fixtures.ENVIRONMENT)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Record the backend, for the summary and for junit files."""
-    chosen = item.config.stash[REGISTRY].chosen
+    registry = item.config.stash.get(REGISTRY, None)
     uses = "multinet_cluster" in getattr(item, "fixturenames", ())
-    if chosen and uses and all(name != PROPERTY for name, _ in item.user_properties):
-        item.user_properties.append((PROPERTY, chosen.backend))
+    if registry and uses and all(name != PROPERTY for name, _ in item.user_properties):
+        item.user_properties.append((PROPERTY, registry.choice.backend))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -183,9 +163,11 @@ def pytest_fixture_setup(
 ) -> Generator[None, Any, Any]:
     """Note what is built from which configuration, and who uses it."""
     __tracebackhide__ = True  # else we stand in every traceback of a failed fixture
-    if request.config.getoption("setupplan", False):
+    registry = request.config.stash.get(REGISTRY, None)
+    if fixturedef.argname in CONFIG_OF.values():
+        registry = registry_of(request.config)
+    if registry is None or request.config.getoption("setupplan", False):
         return (yield)
-    registry = request.config.stash[REGISTRY]
     config_fixture = _config_of(fixturedef)
     try:
         value = yield
@@ -212,7 +194,9 @@ def pytest_fixture_post_finalizer(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> None:
     """Note that a fixture is no more."""
-    request.config.stash[REGISTRY].finished(fixturedef)
+    registry = request.config.stash.get(REGISTRY, None)
+    if registry is not None:
+        registry.finished(fixturedef)
 
 
 def _config_of(fixturedef: pytest.FixtureDef[Any]) -> str | None:
@@ -234,10 +218,11 @@ def _where(fixturedef: pytest.FixtureDef[Any]) -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End what is left; a pytest-xdist worker tells the controller."""
-    config = session.config
-    registry = config.stash[REGISTRY]
+    registry = session.config.stash.get(REGISTRY, None)
+    if registry is None:
+        return
     registry.close()
-    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["multinet"] = registry.outcome()
 
@@ -247,11 +232,13 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     """Take over what a pytest-xdist worker has to tell."""
     summary = getattr(node, "workeroutput", {}).get("multinet")
     if summary:
-        node.config.stash[REGISTRY].merge(summary)
+        registry_of(node.config).merge(summary)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the line that tells how many tests ran where."""
-    from pytest_multinet.report.terminal import summarize
+    registry = terminalreporter.config.stash.get(REGISTRY, None)
+    if registry is not None:
+        from pytest_multinet.report.terminal import summarize
 
-    summarize(terminalreporter, terminalreporter.config.stash[REGISTRY])
+        summarize(terminalreporter, registry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pytest_multinet.errors import (
     BackendUnavailable,
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    arguments = _parser().parse_args(_before_dashes(list(sys.argv[1:] if argv is None else argv)))
+    arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
@@ -51,11 +52,6 @@ def _status(error: MultinetError) -> int:
         return USAGE
     environment = (BackendUnavailable, EnvironmentFailure)
     return ENVIRONMENT if isinstance(error, environment) else FAILED
-
-
-def _before_dashes(argv: list[str]) -> list[str]:
-    """``exec POD CMD -x`` as ``exec POD -- CMD -x``: what follows a pod is the program's."""
-    return argv
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: Any,
     name: str,
     help: str,
     run: Callable[[argparse.Namespace], int],

@@ -48,7 +48,7 @@ class BackendModule(Protocol):
         """Why the backend cannot run here and what to do; ``None`` where it can."""
         ...
 
-    def attach(self, record: Mapping[str, Any]) -> Attached:
+    def attach(self, resources: Mapping[str, Any]) -> Attached:
         """Reach a cluster that was kept, by what its ``keep`` returned."""
         ...
 

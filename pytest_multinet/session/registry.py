@@ -67,12 +67,12 @@ class Registry:
         root: pytest's root folder.
         worker: the pytest-xdist worker that this is, ``None`` without.
         workers: how many there are.
+        folder: of the test that runs, where relative paths start.
+        tests_failed: whether a test has failed until now.
         progress: called with one line for each stage that takes long.
 
     Attributes:
         timeline: what set-up took.
-        folder: of the test that runs, where relative paths start.
-        tests_failed: whether a test has failed until now.
         kept: environments that were left behind on purpose.
         problems: what went wrong at the end, after the last test.
         why: why this backend, where it was not asked for by name.
@@ -85,6 +85,8 @@ class Registry:
         *,
         worker: str | None = None,
         workers: int = 1,
+        folder: Callable[[], Path] | None = None,
+        tests_failed: Callable[[], bool] = lambda: False,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
@@ -93,8 +95,8 @@ class Registry:
         self.workers = workers
         self.timeline = Timeline()
         self.progress = progress or silent
-        self.folder: Path | None = None
-        self.tests_failed: Callable[[], bool] = lambda: False
+        self._folder = folder or (lambda: root)
+        self._tests_failed = tests_failed
         self.kept: list[Kept] = []
         self.problems: list[str] = []
         self.why = ""
@@ -184,11 +186,11 @@ class Registry:
                 shared.cluster.close()
 
     def _search_path(self) -> Sequence[Path]:
-        return [self.folder, self.root] if self.folder else [self.root]
+        return [self._folder(), self.root]
 
     def _end(self, cluster: Cluster) -> None:
         keep = self.settings.keep
-        if keep == "always" or (keep == "failed" and self.tests_failed()):
+        if keep == "always" or (keep == "failed" and self._tests_failed()):
             self.kept.append(keep_cluster(cluster, worker=self.worker, folder=self.root))
         else:
             cluster.close()

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_multinet.errors import UsageError
 
@@ -37,8 +36,7 @@ DEFAULT = "default"
 _ENVIRONMENT_OF_TESTS = "MULTINET_TEST_"
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One setting.
 
     Attributes:
@@ -90,8 +88,7 @@ class Option:
         return self.ini.upper()
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """A value and its source: ``default``, ``command line``, an ini file or a variable."""
 
     value: Any
