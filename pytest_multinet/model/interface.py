@@ -102,7 +102,9 @@ class Route:
 
     def __str__(self) -> str:
         text = "" if self.type == "unicast" else f"{self.type} "
-        text += "default" if self.default else str(self.destination)
+        to = self.destination
+        host = to.prefixlen == to.max_prefixlen
+        text += "default" if self.default else str(to.network_address if host else to)
         if self.gateway is not None:
             text += f" via {self.gateway}"
         if self.interface is not None:

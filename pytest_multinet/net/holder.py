@@ -177,7 +177,7 @@ class Holder:
         self, wanted: Sequence[tuple[HeldNamespace, int, int, int]]
     ) -> list[socket.socket]:
         """Sockets of ``(namespace, family, type, protocol)``, in one request."""
-        plain = [(n.number, family, kind, protocol) for n, family, kind, protocol in wanted]
+        plain = [(n.number, int(family), int(kind), protocol) for n, family, kind, protocol in wanted]
         try:
             _, fds = self.request_fds("sockets", plain)
         except HolderRefused as error:
