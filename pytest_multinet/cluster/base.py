@@ -81,10 +81,12 @@ class NetworkStack(ABC):
 
     Attributes:
         name: of the pod or node.
+        cluster: that it belongs to.
         patience: seconds that a positive assertion about it may wait by default.
     """
 
     name: str
+    cluster: Cluster
     patience: float = 30.0
 
     @property
@@ -161,6 +163,10 @@ class NetworkStack(ABC):
     def neighbours(self) -> tuple[Neighbour, ...]:
         """ARP and ND entries."""
         return self.prober.neighbours()
+
+    def sysctl(self, path: str) -> str | None:
+        """The value of ``/proc/sys/net/<path>`` in this stack, ``None`` where it cannot be read."""
+        return self.prober.sysctl(path)
 
     def address_on(self, interface: str | None, version: int | None = None) -> IPAddress:
         """This stack's first address on ``interface`` (default ``eth0``), link-local last.
@@ -328,6 +334,21 @@ class Pod(NetworkStack, Handle):
     def logs(self, container: str | None = None) -> str:
         """What its container has written so far."""
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What the cluster noted about it, ``reason: message`` each; none without Kubernetes."""
+        return ()
+
+    @property
+    def owner(self) -> Mapping[str, Any] | None:
+        """The workload that made it (its Deployment, DaemonSet, ...), ``None`` without one."""
+        return None
+
+    @property
+    def started(self) -> float | None:
+        """When it was bound to its node, seconds since the epoch; ``None`` where nobody notes."""
+        return None
+
     def __repr__(self) -> str:
         return f"<Pod {self.namespace}/{self.name} on {self.node.name}>"
 
@@ -424,6 +445,28 @@ class ReadinessCheck:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class MultusState:
+    """How Multus stands on one node.
+
+    Attributes:
+        node: the node's name.
+        configurations: files of /etc/cni/net.d in the order in which the runtime reads them;
+            the first decides.
+        daemon: why its daemon does not answer, ``""`` where it does.
+        started: start of its container, seconds since the epoch; ``None``: it does not run.
+        ended: why its container ended last (``OOMKilled``), ``""`` where it never did.
+        memory: its memory limit, ``""`` without one.
+    """
+
+    node: str
+    configurations: tuple[str, ...] = ()
+    daemon: str = ""
+    started: float | None = None
+    ended: str = ""
+    memory: str = ""
+
+
 class Multus(ABC):
     """Multus, usable on every node.
 
@@ -461,6 +504,8 @@ class Cluster(ABC):
         namespace: Kubernetes namespace of objects that name none.
         search_path: folders in which ``apply`` looks for a relative path, in order.
         progress: called with one line for every stage of long work.
+        explain: called with an error before it is raised, and the pods that were being made;
+            may add what caused it.
     """
 
     backend: str
@@ -471,6 +516,7 @@ class Cluster(ABC):
         self.config = config
         self.search_path: Callable[[], Sequence[Path]] = lambda: [Path.cwd()]
         self.progress: Callable[[str], None] = lambda line: None
+        self.explain: Callable[[MultinetError, Sequence[PodManifest]], None] = _as_it_is
         self._made: dict[tuple[str, str, str], _Made] = {}
 
     # --- what a backend gives --------------------------------------------------------------
@@ -516,6 +562,26 @@ class Cluster(ABC):
     @abstractmethod
     def _make_object(self, document: Document) -> Handle:
         """Apply any other kind."""
+
+    @property
+    def definitions(self) -> tuple[NetworkAttachmentDefinition, ...]:
+        """Every NetworkAttachmentDefinition in the cluster that can be read."""
+        return tuple(
+            made.handle.definition
+            for made in self._made.values()
+            if isinstance(made.handle, Network)
+        )
+
+    @property
+    def node_links(self) -> tuple[NodeLink, ...]:
+        """The links made here, in order of creation."""
+        return tuple(
+            made.handle for made in self._made.values() if isinstance(made.handle, NodeLink)
+        )
+
+    def multus_states(self) -> tuple[MultusState, ...]:
+        """How Multus stands on each node; none where it is built in."""
+        return ()
 
     @property
     def kubeconfig(self) -> Path:
@@ -640,7 +706,11 @@ class Cluster(ABC):
             PodError: a pod could not start; the pods of this call are removed again.
         """
         documents = self.documents(source)
-        parsed = [self._parse(document) for document in documents]
+        try:
+            parsed = [self._parse(document) for document in documents]
+        except MultinetError as error:
+            self.explain(error, ())
+            raise
         handles: list[Handle | None] = [None] * len(documents)
         batch: list[int] = []
         where = call_site()
@@ -777,7 +847,12 @@ class Cluster(ABC):
             else:
                 wanted[key] = (manifest, digest)
         if wanted:
-            pods = self._make_pods([m for m, _ in wanted.values()], wait=wait)
+            new = [m for m, _ in wanted.values()]
+            try:
+                pods = self._make_pods(new, wait=wait)
+            except MultinetError as error:
+                self.explain(error, new)
+                raise
             for (key, (_, digest)), pod in zip(wanted.items(), pods, strict=True):
                 self._made[key] = _Made(pod, digest, where)
         return [self.pod(m.name, m.namespace) for m in manifests]
@@ -830,6 +905,10 @@ def schedule(cluster: Cluster, manifest: PodManifest) -> Node:
         )
     workers = [n for n in cluster.nodes if n.role == "worker"]
     return (workers or list(cluster.nodes))[0]
+
+
+def _as_it_is(error: MultinetError, manifests: Sequence[PodManifest]) -> None:
+    """Explain nothing."""
 
 
 def _digest(data: object) -> str:

@@ -85,7 +85,7 @@ class EmbeddedNode(Node):
         self.cluster_state = cluster.shared_state
         self.stack = Stack(cluster, namespace, self.name, None)
         self._prober = LocalProber(self.name, namespace, cluster.budget)
-        self._cluster = cluster
+        self.cluster = self._cluster = cluster
         self.default_network = cluster.default_network(self)
 
     @property
@@ -157,7 +157,7 @@ class EmbeddedPod(Pod):
         self.stack = Stack(cluster, namespace, manifest.hostname or manifest.name, image)
         self.delegates: list[Delegate] = []
         self.containers: dict[str, HeldProcess] = {}
-        self._cluster = cluster
+        self.cluster = self._cluster = cluster
         self._status: tuple[NetworkStatus, ...] = ()
         self._prober = LocalProber(self.name, namespace, cluster.budget)
         self._deleted = False

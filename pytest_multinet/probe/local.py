@@ -74,6 +74,12 @@ class LocalProber:
     def neighbours(self) -> tuple[Neighbour, ...]:
         return decode.neighbours(self._namespace.rtnl, self._names())
 
+    def sysctl(self, path: str) -> str | None:
+        try:
+            return self._namespace.sysctl(path)
+        except NetlinkError:
+            return None
+
     def _names(self) -> dict[int, str]:
         return {link.index: link.name for link in decode.links(self._namespace.rtnl)}
 

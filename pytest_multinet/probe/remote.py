@@ -93,6 +93,11 @@ class RemoteProber:
         shown = self._json(["ip", "-j", "neighbour", "show"])
         return tuple(n for entry in shown if (n := neighbour_of(entry)) is not None)
 
+    def sysctl(self, path: str) -> str | None:
+        """The value of ``/proc/sys/net/<path>``, ``None`` where it cannot be read."""
+        result = self._look(["cat", f"/proc/sys/net/{path}"], 10.0)
+        return None if result.returncode else result.stdout.strip()
+
     def _json(self, argv: list[str]) -> list[dict[str, Any]]:
         result = self._look(argv, 10.0)
         if result.returncode:

@@ -61,6 +61,10 @@ class Prober(Protocol):
         """ARP and ND entries that are neither ``noarp`` nor multicast."""
         ...
 
+    def sysctl(self, path: str) -> str | None:
+        """The value of ``/proc/sys/net/<path>``, ``None`` where it cannot be read."""
+        ...
+
     def ping(
         self,
         target: IPAddress,
