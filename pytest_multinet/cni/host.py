@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pytest_multinet.net.netns import Namespace
+from pytest_multinet.net.holder import HeldNamespace
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class Sandbox:
     """
 
     container_id: str
-    namespace: Namespace
+    namespace: HeldNamespace
     path: str
 
 
@@ -28,21 +28,30 @@ class Host(Protocol):
     """One node, as plugins see it.
 
     Attributes:
-        name: of the node.
-        namespace: the node's network namespace.
         state: what the native plugins of this node remember.
         cluster_state: the same, shared by all nodes.
-        cni_path: folders of the plugins' binaries, separated by colons (CNI_PATH).
     """
 
-    name: str
-    namespace: Namespace
     state: dict[str, Any]
     cluster_state: dict[str, Any]
-    cni_path: str
+
+    @property
+    def name(self) -> str:
+        """Name of the node."""
+        ...
+
+    @property
+    def namespace(self) -> HeldNamespace:
+        """The node's network namespace."""
+        ...
+
+    @property
+    def cni_path(self) -> str:
+        """Folders of the plugins' binaries, separated by colons (CNI_PATH)."""
+        ...
 
     def exec_plugin(
-        self, plugin_type: str, env: Mapping[str, str], stdin: bytes, sandbox: Namespace
+        self, plugin_type: str, env: Mapping[str, str], stdin: bytes, sandbox: HeldNamespace
     ) -> tuple[int, bytes, bytes] | None:
         """Run a plugin's binary in the node's view; see :mod:`pytest_multinet.cni.binary`.
 

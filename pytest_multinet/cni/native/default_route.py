@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pytest_multinet.errors import CniError
 from pytest_multinet.net import decode
-from pytest_multinet.net.netns import Namespace
+from pytest_multinet.net.holder import HeldNamespace
 
 
-def default_route_interface(namespace: Namespace) -> str:
+def default_route_interface(namespace: HeldNamespace) -> str:
     """Name of the interface that the first default route of the main table goes out by.
 
     Raises:

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from pytest_multinet.cni.native.plugin import words
 from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
 from pytest_multinet.errors import CniError, NetlinkError
-from pytest_multinet.net.netns import Namespace
+from pytest_multinet.net.holder import HeldNamespace
 
 _PATHS = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 
 
 def enable_forwarding(
-    node: Namespace,
+    node: HeldNamespace,
     families: Iterable[int],
     *,
-    also: Sequence[tuple[Namespace, str, str | None]] = (),
+    also: Sequence[tuple[HeldNamespace, str, str | None]] = (),
     failing: str = "Could not enable IP forwarding",
 ) -> None:
     """Let the node forward packets of these IP versions.

@@ -17,7 +17,7 @@ from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
 from pytest_multinet.cni.result import IPConfig, Result
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.net import requests
-from pytest_multinet.net.netns import Namespace
+from pytest_multinet.net.holder import HeldNamespace
 from pytest_multinet.net.requests import Message
 from pytest_multinet.net.rtnl import Rtnl
 
@@ -53,13 +53,13 @@ def execute(rtnl: Rtnl, steps: Sequence[Step]) -> None:
 
 
 def configure(
-    namespace: Namespace,
+    namespace: HeldNamespace,
     ifname: str,
     index: int,
     result: Result,
     *,
     arp_notify: bool = False,
-    settings: Sequence[tuple[Namespace, str, str | None]] = (),
+    settings: Sequence[tuple[HeldNamespace, str, str | None]] = (),
 ) -> None:
     """Configure the container's interface from a result.
 
@@ -112,7 +112,7 @@ def configure(
     execute(namespace.rtnl, steps)
 
 
-def bring_up(namespace: Namespace, ifname: str, index: int, up: str) -> None:
+def bring_up(namespace: HeldNamespace, ifname: str, index: int, up: str) -> None:
     """Set a link up that gets no addresses; ``up`` is how the plugin spells it in its message.
 
     Raises:
@@ -138,7 +138,7 @@ def settle(rtnl: Rtnl, index: int) -> bytes:
     return rtnl.link(index)
 
 
-def _enable_ipv6(namespace: Namespace, ifname: str) -> None:
+def _enable_ipv6(namespace: HeldNamespace, ifname: str) -> None:
     paths = [f"ipv6/conf/{name}/disable_ipv6" for name in ("lo", ifname)]
     try:
         values = sysctls([(namespace, path, None) for path in paths])

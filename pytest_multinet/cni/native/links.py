@@ -18,7 +18,8 @@ _AF_SPEC = 26
 _NAMES_MAX = 15
 _NO_SUCH = (errno.ENODEV, errno.ERANGE, errno.EINVAL)
 
-UP, LOOPBACK, ALLMULTI = 0x1, 0x8, 0x200
+UP, ALLMULTI = 0x1, 0x200
+OPERATIONAL_UP = 6
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from pytest_multinet.cni.result import Result, ResultInterface
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.model.nad import NetworkConf
 from pytest_multinet.net import requests
-from pytest_multinet.net.netns import Namespace
+from pytest_multinet.net.holder import HeldNamespace
 from pytest_multinet.net.requests import MACVLAN_MODES
 
 
@@ -118,7 +118,7 @@ class Macvlan(Plugin):
             )
         return name, master
 
-    def _below(self, call: Call) -> Namespace:
+    def _below(self, call: Call) -> HeldNamespace:
         return call.sandbox.namespace if self.master_in_container else call.host.namespace
 
     def _mac(self, call: Call) -> str:

@@ -8,6 +8,7 @@ from typing import cast
 from pytest_multinet.cni.native.plugin import Plugin
 
 NATIVE = {
+    "bridge": "bridge:Bridge",
     "host-local": "host_local:HostLocal",
     "loopback": "loopback:Loopback",
     "macvlan": "macvlan:Macvlan",

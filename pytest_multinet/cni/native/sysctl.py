@@ -1,16 +1,13 @@
-"""Sysctls of several namespaces in one request, where a holder keeps them."""
+"""Sysctls of several namespaces in one request to their holder."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from pytest_multinet.errors import NetlinkError
 from pytest_multinet.net.holder import HeldNamespace
-from pytest_multinet.net.netns import Namespace
 
-Wanted: TypeAlias = "Sequence[tuple[Namespace, str, str | None]]"
+Wanted: TypeAlias = "Sequence[tuple[HeldNamespace, str, str | None]]"
 
 
 def sysctls(wanted: Wanted) -> list[str]:
@@ -19,15 +16,10 @@ def sysctls(wanted: Wanted) -> list[str]:
     Raises:
         NetlinkError: the first that was refused; all have been tried.
     """
-    held: list[tuple[HeldNamespace, str, str | None]] = []
-    for namespace, path, value in wanted:
-        if not isinstance(namespace, HeldNamespace):
-            return [n.sysctl(p, v) for n, p, v in wanted]
-        held.append((namespace, path, value))
-    return held[0][0].holder.sysctls(held) if held else []
+    return wanted[0][0].holder.sysctls(wanted) if wanted else []
 
 
 def try_sysctls(wanted: Wanted) -> None:
-    """The same where the reference plugins do not look at the outcome."""
-    with contextlib.suppress(NetlinkError):
-        sysctls(wanted)
+    """Write where the reference plugins do not look at the outcome; nobody waits for it."""
+    if wanted:
+        wanted[0][0].holder.try_sysctls([(n, path, v) for n, path, v in wanted if v is not None])

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pytest_multinet.cni.native import interface_setup, links
 from pytest_multinet.cni.native.links import Link
 from pytest_multinet.cni.native.plugin import Call, parse_mac, quoted, words
+from pytest_multinet.cni.native.sysctl import try_sysctls
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.net import requests
+from pytest_multinet.net.holder import HeldNamespace
 
 
 @dataclass(slots=True)
@@ -30,6 +32,17 @@ def create_pair(call: Call, mtu: int, mac: str = "") -> Pair:
     Raises:
         CniError: with the reference plugins' message.
     """
+    return _create(call.sandbox.namespace, call.host.namespace, call.ifname, mtu, mac)
+
+
+def create_pair_on_node(call: Call, name: str, mtu: int) -> Pair:
+    """The same with both ends on the node, one of them named ``name``."""
+    pair = _create(call.host.namespace, call.host.namespace, name, mtu, "")
+    try_sysctls([(call.host.namespace, f"ipv6/conf/{pair.host_name}/accept_ra", "0")])
+    return pair
+
+
+def _create(inside: HeldNamespace, node: HeldNamespace, name: str, mtu: int, mac: str) -> Pair:
     address = None
     if mac:
         try:
@@ -37,26 +50,25 @@ def create_pair(call: Call, mtu: int, mac: str = "") -> Pair:
         except ValueError as error:
             raise CniError(f"failed to make veth pair: {error}") from None
     peer = f"veth{os.urandom(4).hex()}"
-    inside, node = call.sandbox.namespace.rtnl, call.host.namespace
     message = requests.veth(
-        call.ifname,
+        name,
         peer,
-        peer_ns_fd=node.fd,
+        peer_ns_fd=None if inside is node else node.fd,
         mtu=mtu if mtu > 0 else None,
         mac=address,
         queue_length=0,
     )
     try:
-        inside.execute(message)
+        inside.rtnl.execute(message)
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
             raise CniError(
-                f"container veth name ({quoted(call.ifname)}) peer provided ({quoted(peer)}) "
+                f"container veth name ({quoted(name)}) peer provided ({quoted(peer)}) "
                 "already exists",
-                hint=f"the pod already has an interface {call.ifname}",
+                hint=f"there already is an interface {name}",
             ) from error
         raise CniError(f"failed to make veth pair: {words(error)}") from error
-    link = links.need(inside, call.ifname)
+    link = links.need(inside.rtnl, name)
     up = requests.set_link(link.parent, up=True)
     interface_setup.execute(node.rtnl, [(up, lambda: f"failed to set {quoted(peer)} up")])
     return Pair(link, peer, link.parent)
