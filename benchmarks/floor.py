@@ -2,7 +2,7 @@
 
 It packs its messages by hand, enters namespaces itself, checks nothing but errors and knows
 nothing of Kubernetes.  ``python benchmarks/floor.py seed RUNS`` or ``pods COUNT RUNS`` prints one
-JSON line with the seconds of every run and, for ``pods``, the memory above the start in KiB.
+JSON line with the seconds of every run and, for ``pods``, the memory of the process in KiB.
 """
 
 from __future__ import annotations
@@ -173,16 +173,15 @@ def seed() -> float:
     return time.perf_counter() - started
 
 
-def memory() -> int:
-    """Proportional set size of this process, KiB (proc_pid_smaps(5))."""
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+def memory(pid: int | None = None) -> int:
+    """Proportional set size of a process, this one by default, KiB (proc_pid_smaps(5))."""
+    for line in Path(f"/proc/{pid or 'self'}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
     raise LookupError("Pss")
 
 
 def many(count: int) -> tuple[float, int]:
-    before = memory()
     started = time.perf_counter()
     hub, made = nodes(3)
     eth1 = wire(made[1], made[2])
@@ -191,7 +190,7 @@ def many(count: int) -> tuple[float, int]:
         for i in range(count)
     ]
     taken = time.perf_counter() - started
-    used = memory() - before
+    used = memory()
     for namespace in (*pods, *made, hub):
         namespace.close()
     return taken, used

@@ -46,7 +46,7 @@ from pytest_multinet.model.nad import (
 )
 from pytest_multinet.model.pod import PodManifest
 from pytest_multinet.model.topology import ClusterConfig, LinkConfig
-from pytest_multinet.net import requests, usable
+from pytest_multinet.net import decode, requests, usable
 from pytest_multinet.net.holder import HeldNamespace, Holder, HolderRefused
 from pytest_multinet.probe.neighbours import NeighbourBudget
 
@@ -145,13 +145,14 @@ class EmbeddedCluster(Cluster):
 
     # --- building ---------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the holder and wire the nodes."""
-        try:
-            holder = Holder.start()
-        except HolderRefused as error:
-            reason = usable.explain(error)
-            raise BackendUnavailable(f"embedded cannot run here: {reason}") from error
+    def start(self, holder: Holder | None = None) -> None:
+        """Wire the nodes in a holder: a new one, or one that was started ahead of time."""
+        if holder is None:
+            try:
+                holder = Holder.start()
+            except HolderRefused as error:
+                reason = usable.explain(error)
+                raise BackendUnavailable(f"embedded cannot run here: {reason}") from error
         self._holder = holder
         self._undo.callback(holder.close)
         try:
@@ -163,12 +164,12 @@ class EmbeddedCluster(Cluster):
     def _wire(self, holder: Holder) -> None:
         assert holder.hub is not None  # noqa: S101 - a holder that was started has one
         hub = holder.hub
-        self._undo.callback(hub.close)
+        self._undo.callback(hub.release)
         names = self.config.node_names
         forwarding = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]
         namespaces = holder.namespaces(names, forwarding)
         for namespace in namespaces:
-            self._undo.callback(namespace.close)
+            self._undo.callback(namespace.release)
         self._nodes = tuple(
             EmbeddedNode(self, namespace, _role(self.config, i), i)
             for i, namespace in enumerate(namespaces)
@@ -251,10 +252,10 @@ class EmbeddedCluster(Cluster):
 
     def hasten(self, namespace: HeldNamespace, interfaces: Sequence[str]) -> None:
         """Make silence on these interfaces a verdict after 72 ms, not after 3 s."""
+        wanted = set(interfaces)
         messages: list[requests.Message] = []
-        for name in interfaces:
-            index = namespace.rtnl.index(name)
-            if index is not None:
+        for index, name in decode.link_names(namespace.rtnl):
+            if name in wanted:
                 messages += self._timing(index)
         if messages:
             namespace.rtnl.execute(*messages)

@@ -264,6 +264,7 @@ class EmbeddedPod(Pod):
             process.terminate(grace=0)
         runtime = self._cluster.runtime(self.node)
         errors = detach(runtime, self.sandbox, self.manifest, self.delegates)
+        self.sandbox.namespace.close()
         self.release()
         return errors
 
@@ -271,7 +272,7 @@ class EmbeddedPod(Pod):
         """Close every descriptor; what is left in the kernel goes with the namespace."""
         for process in self.containers.values():
             process.close()
-        self.sandbox.namespace.close()
+        self.sandbox.namespace.release()
 
 
 class _ContainerFailed(PodError):

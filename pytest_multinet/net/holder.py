@@ -31,6 +31,9 @@ _BOOT = (
 )
 
 
+_POSTED = 64  # requests under way at most: their replies must fit into the socket
+
+
 class HolderRefused(OSError):
     """The kernel refused the holder something; ``errno`` is its answer."""
 
@@ -52,6 +55,7 @@ class Holder:
         self._process = process
         self._log = log
         self._lock = threading.Lock()
+        self._unread = 0  # replies to posted requests
         self.pid = process.pid if process else None
         self.hub: HeldNamespace | None = None
 
@@ -121,7 +125,25 @@ class Holder:
                     self._control.send(data)
             except OSError as error:
                 raise self._died() from error
+            self._read_posted()
             return self._receive()
+
+    def _post(self, operation: str, *arguments: Any) -> None:
+        """A request whose outcome nobody waits for; the holder keeps the order of requests."""
+        with self._lock:
+            try:
+                self._control.send(marshal.dumps((operation, *arguments), 2))
+            except OSError as error:
+                raise self._died() from error
+            self._unread += 1
+            if self._unread >= _POSTED:
+                self._read_posted()
+
+    def _read_posted(self) -> None:
+        while self._unread:
+            self._unread -= 1
+            if not self._receive_one()[0]:
+                raise self._died()
 
     def _receive(self) -> tuple[Any, list[int]]:
         data, fds = self._receive_one()
@@ -193,6 +215,10 @@ class Holder:
                 verb = "read" if value is None else f"write {value!r} to"
                 raise NetlinkError(answer, f"{verb} net/{path} in {namespace.name}")
         return answers
+
+    def try_sysctls(self, wanted: Sequence[tuple[HeldNamespace, str, str]]) -> None:
+        """Write sysctls before any later request is carried out, whether they can be or not."""
+        self._post("sysctls", [(n.number, path, value) for n, path, value in wanted])
 
     def view(
         self, namespace: HeldNamespace, hostname: str, hosts: str, root: str | None = None
@@ -303,6 +329,13 @@ class HeldNamespace(Namespace):
         return self.holder.sysctls([(self, path, value)])[0]
 
     def close(self) -> None:
+        if self.fd >= 0 and not self._closed:
+            with contextlib.suppress(HolderDied):
+                self.holder.request("close", [self.number])
+        self.release()
+
+    def release(self) -> None:
+        """Close this process's descriptors only: the holder is about to end."""
         if self._closed:
             return
         self._closed = True
@@ -311,8 +344,6 @@ class HeldNamespace(Namespace):
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-            with contextlib.suppress(HolderDied):
-                self.holder.request("close", [self.number])
 
 
 def raise_file_limit() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Sequence
 
 from pytest_multinet.cni.native.plugin import words
 from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
 from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.net import decode
 from pytest_multinet.net.holder import HeldNamespace
 
 _PATHS = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
@@ -24,22 +26,18 @@ def enable_forwarding(
     Args:
         node: the node's namespace.
         families: 4, 6 or both.
-        also: sysctls to set in the same request, whether or not they can be set.
+        also: sysctls to set first, whether or not they can be set.
         failing: begins the message of a failure.
 
     Raises:
         CniError: the kernel refused.
     """
-    paths = [_PATHS[family] for family in sorted(families)]
-    wanted = [*((node, path, None) for path in paths), *also]
-    try:
-        values = sysctls(wanted)
-    except NetlinkError:
-        try_sysctls(also)
-        values = ["0"] * len(paths)
-    for path, value in zip(paths, values, strict=False):
-        if value != "1":
-            try:
-                sysctls([(node, path, "1")])
-            except NetlinkError as error:
-                raise CniError(f"{failing}: open /proc/sys/net/{path}: {words(error)}") from error
+    try_sysctls(also)
+    for version in sorted(families):
+        if decode.forwards(node.rtnl, socket.AF_INET if version == 4 else socket.AF_INET6):
+            continue
+        path = _PATHS[version]
+        try:
+            sysctls([(node, path, "1")])
+        except NetlinkError as error:
+            raise CniError(f"{failing}: open /proc/sys/net/{path}: {words(error)}") from error
