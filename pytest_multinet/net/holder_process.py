@@ -126,7 +126,7 @@ class Holder:
         try:
             operation, *arguments = marshal.loads(data)
             if operation == "quit":
-                client.send(marshal.dumps((True, None), 2))
+                client.send(marshal.dumps((True, None, 0), 2))
                 self.end()
             value, out = getattr(self, f"do_{operation}")(fds, *arguments)
             reply = (True, value)
