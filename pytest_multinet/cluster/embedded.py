@@ -418,6 +418,12 @@ class EmbeddedCluster(Cluster):
         path = new_socket_path()
         holder.keep(path)
         self._kept = True
+        self._undo.pop_all()
+        for pod in self.pods():
+            if isinstance(pod, EmbeddedPod):
+                pod.release()
+        for namespace in self._namespaces():
+            namespace.release()
         holder.disconnect()
         return {"owner": holder.pid, "socket": str(path), "stacks": known}
 
