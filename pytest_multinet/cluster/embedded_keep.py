@@ -48,6 +48,7 @@ class AttachedCluster:
         """End the environment."""
         Holder.attach(self._path).quit()
         with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)  # the holder removes it too, maybe later
             self._path.parent.rmdir()
 
     def _view(self, holder: Holder, name: str) -> View:
