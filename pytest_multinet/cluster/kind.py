@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -256,6 +257,7 @@ class KindCluster(KubernetesCluster):
         self._images = NodeImages(engine, self, record.images)
         self._leftovers: list[list[str]] = []
         self._probers: dict[str, tuple[Any, Prober]] = {}
+        self._writing = threading.RLock()
         self._closed = False
 
     # --- creation ---------------------------------------------------------------------------
@@ -486,12 +488,10 @@ class KindCluster(KubernetesCluster):
         path = self._path_of(entry)
         if path is None:
             return
-        if entry[1] != "Pod":
+        if entry[1] == "Pod":
+            self._delete_pod(path)
+        else:
             self.kube.delete(path)
-            return
-        answer = self._delete_pod(path)
-        if answer is not None and answer.get("kind") == "Pod":
-            self.hasten_end(answer)
 
     def _path_of(self, entry: Sequence[str]) -> str | None:
         version, kind, namespace, name = entry
@@ -506,9 +506,10 @@ class KindCluster(KubernetesCluster):
         if not self._leftovers:
             return
         with self.timeline.stage("remove the former run's objects"):
+            self._remove([(e[2], e[3]) for e in self._leftovers if e[1] == "Pod"], wait=True)
             for entry in self._leftovers:
                 path = self._path_of(entry)
-                if path is not None:
+                if path is not None and entry[1] != "Pod":
                     self.delete_object(path)
                 if entry in self.record.objects:
                     self.record.objects.remove(entry)
@@ -538,9 +539,10 @@ class KindCluster(KubernetesCluster):
         metadata = manifest["metadata"]
         namespace = str(metadata.get("namespace") or self.namespace)
         entry = [manifest["apiVersion"], manifest["kind"], namespace, metadata["name"]]
-        if entry not in self.record.objects:
-            self.record.objects.append(entry)
-            self._write()
+        with self._writing:
+            if entry not in self.record.objects:
+                self.record.objects.append(entry)
+                self._write()
 
     def load_image(self, *images: str) -> None:
         """Bring local images onto every node."""
@@ -624,10 +626,10 @@ class KindCluster(KubernetesCluster):
         if can_look():
             kill_command(pod.uid, argv)
 
-    def hasten_end(self, pod: Mapping[str, Any]) -> None:
-        """End a deleted pod's containers at once, beside Docker, as root, where it so asked."""
-        if can_look() and pod["spec"].get("terminationGracePeriodSeconds") == 0:
-            kill_containers(pod["metadata"]["uid"])
+    def hasten_end(self, uid: str) -> None:
+        """End a deleted pod's containers at once: beside Docker, as root."""
+        if can_look():
+            kill_containers(uid)
 
     # --- links ------------------------------------------------------------------------------
 
@@ -768,7 +770,8 @@ class KindCluster(KubernetesCluster):
         self.engine.close()
 
     def _write(self) -> None:
-        self._folder.write(self.record)
+        with self._writing:
+            self._folder.write(self.record)
 
 
 class KindLink(NodeLink):

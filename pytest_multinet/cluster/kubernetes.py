@@ -30,6 +30,7 @@ from pytest_multinet.errors import (
     ExecFailed,
     MultinetError,
     PodError,
+    UsageError,
     WaitTimeout,
 )
 from pytest_multinet.model.attachment import NETWORK_STATUS_ANNOTATION
@@ -191,9 +192,17 @@ class KubernetesNetwork(Network):
 
 
 class KubernetesObject(Handle):
-    """Any other object of a real cluster."""
+    """Any other object of a real cluster.
 
-    def __init__(self, cluster: KubernetesCluster, document: Document, path: str) -> None:
+    Attributes:
+        path: its path in the API.
+        ours: whether it did not exist before; others are changed, but never cleared away.
+    """
+
+    def __init__(
+        self, cluster: KubernetesCluster, document: Document, path: str, *, ours: bool
+    ) -> None:
+        self.ours = ours
         self.kind = document.kind
         self.name = document.name
         self.namespace = document.namespace or ""
@@ -237,8 +246,8 @@ class KubernetesCluster(Cluster):
     def kill_in_pod(self, pod: KubernetesPod, argv: Sequence[str]) -> None:
         """End a program that outlived its ``exec``, where that can be done from here."""
 
-    def hasten_end(self, pod: Mapping[str, Any]) -> None:
-        """End the containers of a deleted pod at once, where it asked for no grace period.
+    def hasten_end(self, uid: str) -> None:
+        """End the containers of a deleted pod that asked for no grace period.
 
         kubelet gives every container 2 s, and a ``sleep`` that is process 1 never heeds SIGTERM.
         """
@@ -277,9 +286,8 @@ class KubernetesCluster(Cluster):
 
     def _make_network(self, definition: NetworkAttachmentDefinition) -> Network:
         self.before_pods()
-        self.note_object(definition.manifest())
         try:
-            self.kube.apply(definition.manifest(), self.namespace)
+            self._apply(definition.manifest())
         except MultinetError as error:
             if "NetworkAttachmentDefinition" not in str(error) or "knows no kind" not in str(
                 error
@@ -296,11 +304,18 @@ class KubernetesCluster(Cluster):
         self.before_pods()
         manifest = self._with_policies(document.data)
         path = self.kube.path_of(manifest, self.namespace)
-        self.note_object(manifest)
-        self.kube.apply(manifest, self.namespace)
+        ours = self._apply(manifest)
         if document.kind == "Namespace":
             self._await_account(document.name)
-        return KubernetesObject(self, document, path)
+        return KubernetesObject(self, document, path, ours=ours)
+
+    def _apply(self, manifest: Mapping[str, Any]) -> bool:
+        """Apply an object; whether it was not there before, so that it is ours to delete."""
+        ours = not self.kube.exists(manifest, self.namespace)
+        if ours:
+            self.note_object(manifest)
+        self.kube.apply(manifest, self.namespace)
+        return ours
 
     def _with_policies(self, data: dict[str, Any]) -> dict[str, Any]:
         """A workload's manifest, its pod template's image policies set."""
@@ -377,16 +392,21 @@ class KubernetesCluster(Cluster):
         namespaces = {m.namespace for m in manifests}
         with watching(self.kube, namespaces) as watch:
             made: list[dict[str, Any]] = []
+            mine: list[tuple[str, str]] = []
+
+            def create(body: Mapping[str, Any]) -> dict[str, Any]:
+                pod = self._create_pod(body)
+                mine.append(key_of(pod))
+                return pod
+
             try:
                 with ThreadPoolExecutor(_AT_ONCE) as pool:
-                    for body in wanted:
-                        self.note_object(body)
-                    for pod in pool.map(self._create_pod, wanted):
+                    for pod in pool.map(create, wanted):
                         made.append(pod)
                 if wait:
                     made = self._await_pods(watch, manifests, made)
             except BaseException:
-                self._remove([key_of(b) for b in wanted], wait=True)
+                self._remove(mine, wait=True)
                 raise
         pods = [KubernetesPod(self, m, p) for m, p in zip(manifests, made, strict=True)]
         return list(pods)
@@ -454,10 +474,17 @@ class KubernetesCluster(Cluster):
             )
 
     def _create_pod(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        made = self.kube.apply(body)
-        if not made["metadata"].get("deletionTimestamp"):
-            return made
-        self._remove([key_of(made)], wait=True)
+        before = self.kube.get_or_none(self.kube.path_of(body))
+        if before is not None and before["metadata"].get("deletionTimestamp"):
+            self._remove([key_of(before)], wait=True)
+            before = None
+        if before is not None:
+            namespace, name = key_of(before)
+            raise UsageError(
+                f"pod {namespace}/{name} exists in the cluster and was not made here; use "
+                f"another name, or: kubectl -n {namespace} delete pod {name}"
+            )
+        self.note_object(body)
         return self.kube.apply(body)
 
     def delete_pods(self, pods: Sequence[KubernetesPod]) -> None:
@@ -471,23 +498,33 @@ class KubernetesCluster(Cluster):
         pods = [p for p in self.pods() if isinstance(p, KubernetesPod)]
         if pods:
             self.delete_pods(pods)
+        for made in list(self._made.values()):
+            if isinstance(made.handle, KubernetesObject) and not made.handle.ours:
+                self.forget(made.handle)
         super().clear()
 
     def _remove(self, keys: Sequence[tuple[str, str]], *, wait: bool) -> None:
         """Delete pods; their API objects go only when kubelet has torn the sandbox down."""
         with watching(self.kube, {namespace for namespace, _ in keys} if wait else ()) as watch:
             left: list[tuple[str, str]] = []
+            hasty: set[str] = set()
             for namespace, name in keys:
                 path = f"/api/v1/namespaces/{namespace}/pods/{name}"
                 answer = self._delete_pod(path)
                 if answer is not None and answer.get("kind") == "Pod":
                     left.append((namespace, name))
-                    self.hasten_end(answer)
+                    if answer["spec"].get("terminationGracePeriodSeconds") == 0:
+                        hasty.add(answer["metadata"]["uid"])
             if wait and left:
-                stuck = wait_gone(watch, left, timeout=30.0)
+
+                def stopping(uid: str) -> None:
+                    if uid in hasty:
+                        self.hasten_end(uid)
+
+                stuck = wait_gone(watch, left, timeout=60.0, stopping=stopping)
                 if stuck:
                     names = ", ".join("/".join(k) for k in sorted(stuck))
-                    raise WaitTimeout(f"pods {names} were not gone 30 s after their deletion")
+                    raise WaitTimeout(f"pods {names} were not gone 60 s after their deletion")
 
     def _delete_pod(self, path: str) -> dict[str, Any] | None:
         # With a grace of 0 the object vanishes while the sandbox still holds its addresses.

@@ -128,8 +128,22 @@ def wait_ready(
     return {key: state.pod for key, state in seen.items()}
 
 
-def wait_gone(watch: PodWatch, keys: Iterable[Key], *, timeout: float) -> set[Key]:
-    """Wait until pods are gone; returns those that are still there at the end."""
+def wait_gone(
+    watch: PodWatch,
+    keys: Iterable[Key],
+    *,
+    timeout: float,
+    stopping: Callable[[str], None] = lambda uid: None,
+) -> set[Key]:
+    """Wait until pods are gone; returns those that are still there at the end.
+
+    Args:
+        watch: opened before the pods were deleted.
+        keys: the pods.
+        timeout: seconds for all of them.
+        stopping: called with a pod's uid once kubelet has begun to stop its containers (not
+            before: a container that ends earlier would be started again).
+    """
     left = set(keys)
     deadline = time.monotonic() + timeout
     while left:
@@ -139,6 +153,10 @@ def wait_gone(watch: PodWatch, keys: Iterable[Key], *, timeout: float) -> set[Ke
         what, kind, thing = item
         if what == "pod" and kind == "DELETED":
             left.discard(key_of(thing))
+        elif what == "event" and thing.get("reason") == "Killing":
+            about = thing["involvedObject"]
+            if (about.get("namespace"), about.get("name")) in left:
+                stopping(str(about.get("uid")))
     return left
 
 

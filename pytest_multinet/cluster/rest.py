@@ -112,6 +112,10 @@ class KubeApi:
         path = self.path_of(manifest, namespace)
         return self.request("PATCH", path, query=query, body=manifest, content_type=APPLY)
 
+    def exists(self, manifest: Mapping[str, Any], namespace: str | None = None) -> bool:
+        """Whether there is an object of that kind and name."""
+        return self.get_or_none(self.path_of(manifest, namespace)) is not None
+
     def delete(
         self, path: str, *, grace: int | None = None, foreground: bool = False
     ) -> JsonObject | None:
@@ -247,6 +251,7 @@ class Watch:
 
     def __iter__(self) -> Iterator[tuple[str, JsonObject]]:
         query = urlencode({**self._query, "watch": "1"}, doseq=True)
+        response: http.client.HTTPResponse | None = None
         try:
             self._connection.request("GET", f"{self._path}?{query}", headers=self._api.headers)
             response = self._connection.getresponse()
@@ -260,6 +265,10 @@ class Watch:
         except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
             if not self._closed:
                 raise self._api.unreachable(error) from error
+        finally:
+            if response is not None:
+                response.close()
+            self._connection.close()
 
     def close(self) -> None:
         """End the stream; harmless when repeated, and from another thread."""
