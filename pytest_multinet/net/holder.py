@@ -275,9 +275,11 @@ class Holder:
         self.pid = self.request("keep", str(path)) or self.pid
 
     def quit(self) -> None:
-        """End the holder and all that it holds, kept or not."""
-        with contextlib.suppress(HolderDied):
+        """End the holder and all that it holds, kept or not; returns when it has ended."""
+        with contextlib.suppress(HolderDied, OSError):
             self.request("quit")
+            self._control.settimeout(10)
+            self._control.recv(1)  # its end of file
         self.close()
 
     def close(self) -> None:

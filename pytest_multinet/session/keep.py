@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_multinet.session.backend import Attached, backend_module
 from pytest_multinet.session.ledger import Ledger, Owner, Record, now
@@ -21,12 +22,14 @@ class Kept:
         id: as ``multinet`` takes it.
         backend: the backend that it runs on.
         nodes: number of nodes; ``pods``: names of its pods.
+        rerun: the command that runs the failed tests again.
     """
 
     id: str
     backend: str
     nodes: int
     pods: list[str]
+    rerun: str
 
     def lines(self) -> list[str]:
         """What was kept and the commands to use it."""
@@ -35,25 +38,30 @@ class Kept:
         return [
             f"kept:         {self.id} on {self.backend}, {inside}",
             f"look inside:  multinet exec -e {self.id} {pod} -- ip addr",
-            "rerun failed: pytest --lf --multinet-keep",
+            f"rerun failed: {self.rerun}",
             f"delete:       multinet down {self.id}",
         ]
 
 
-def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path) -> Kept:
+def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: str) -> Kept:
     """Leave a cluster running and write it down.
 
     One that an earlier run left for the same folder under the same id is ended.
+
+    Args:
+        cluster: it can only be closed afterwards, which then does nothing.
+        worker: the pytest-xdist worker that made it.
+        folder: root folder of the tests.
+        rerun: the command that runs the failed tests again.
     """
-    wanted = f"{cluster.name}@{worker}" if worker else cluster.name
+    id = f"{cluster.name}@{worker}" if worker else cluster.name
+    pods = [pod.name for pod in cluster.pods()]
+    nodes = len(cluster.nodes)
+    description = cluster.describe()
     ledger = Ledger()
     with ledger.locked():
-        for record in ledger.records():
-            if record.id == wanted and record.folder == str(folder):
-                take_down(record, ledger)
-        id = ledger.free_id(wanted)
-        description = cluster.describe()
         resources = cluster.keep(id)
+        id = _id_for(id, str(folder), resources, ledger)
         owner = resources.get("owner")
         ledger.write(
             Record(
@@ -69,8 +77,17 @@ def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path) -> Kept:
                 owner=Owner.of(owner) if owner else None,
             )
         )
-    pods = [pod.name for pod in cluster.pods()]
-    return Kept(id, cluster.backend, len(cluster.nodes), pods)
+    return Kept(id, cluster.backend, nodes, pods, rerun)
+
+
+def _id_for(wanted: str, folder: str, resources: Mapping[str, Any], ledger: Ledger) -> str:
+    """The id to write an environment down by."""
+    for record in ledger.records():
+        if record.resources == resources:  # it was attached to, and is kept again
+            return record.id
+        if record.id == wanted and record.folder == folder:
+            take_down(record, ledger)
+    return ledger.free_id(wanted)
 
 
 def attach(record: Record) -> Attached:

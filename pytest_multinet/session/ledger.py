@@ -51,7 +51,8 @@ class Record:
         digest: hash of its specification.
         specification: fields of its configuration.
         description: nodes, pods, links and networks at that time.
-        resources: what the backend needs to reach it.
+        resources: what the backend needs to reach it; a ``socket`` that its owner listened at
+            is removed with a stale record.
         owner: the process whose end is its end; ``None``: it outlives every process of ours.
     """
 
@@ -110,6 +111,7 @@ class Ledger:
                     found.append(record)
                 else:
                     path.unlink(missing_ok=True)
+                    _remove_socket(record)
         return found
 
     def find(self, id: str | None = None) -> Record:
@@ -169,6 +171,14 @@ class Ledger:
 
     def _path(self, id: str) -> Path:
         return self.folder / f"{id}.json"
+
+
+def _remove_socket(record: Record) -> None:
+    socket = record.resources.get("socket")
+    if isinstance(socket, str):
+        with contextlib.suppress(OSError):
+            Path(socket).unlink(missing_ok=True)
+            Path(socket).parent.rmdir()
 
 
 def _process_start(pid: int) -> str | None:

@@ -191,7 +191,9 @@ class Registry:
     def _end(self, cluster: Cluster) -> None:
         keep = self.settings.keep
         if keep == "always" or (keep == "failed" and self._tests_failed()):
-            self.kept.append(keep_cluster(cluster, worker=self.worker, folder=self.root))
+            rerun = " ".join(["pytest", "--lf", *self.settings.flags()])
+            kept = keep_cluster(cluster, worker=self.worker, folder=self.root, rerun=rerun)
+            self.kept.append(kept)
         else:
             cluster.close()
 

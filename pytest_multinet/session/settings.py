@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +34,7 @@ REQUIRABLE = (
     "vxlan",
 )
 DEFAULT = "default"
+COMMAND_LINE = "command line"
 _ENVIRONMENT_OF_TESTS = "MULTINET_TEST_"
 
 
@@ -129,6 +131,18 @@ class Settings:
         defaults = {o.name: o.default for o in OPTIONS}
         return {n: s for n, s in self._values.items() if s.value != defaults[n]}
 
+    def flags(self) -> list[str]:
+        """The settings of the command line, as flags for another one."""
+        found: list[str] = []
+        for option in OPTIONS:
+            setting = self._values[option.name]
+            if option.name == "keep":
+                if setting.value != "no":
+                    found.append("--multinet-keep")
+            elif setting.source == COMMAND_LINE:
+                found.append(shlex.quote(f"{option.flag}={_shown(setting.value)}"))
+        return found
+
     def cluster_config(self) -> ClusterConfig:
         """The configuration of the cluster that the settings ask for."""
         from pytest_multinet.model.topology import ClusterConfig
@@ -165,7 +179,7 @@ def resolve(
         ini_name = ini_file.name if ini_file else "ini file"
         ini_folder = ini_file.parent if ini_file else folder
         places = (
-            (command_line.get(option.name), "command line", option.flag, folder),
+            (command_line.get(option.name), COMMAND_LINE, option.flag, folder),
             (ini.get(option.name), ini_name, f"{option.ini} in {ini_name}", ini_folder),
             (environment.get(option.variable) or None, option.variable, option.variable, folder),
         )

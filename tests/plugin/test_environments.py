@@ -228,7 +228,5 @@ def test_wrong_type_of_configuration_is_explained(pytester: pytest.Pytester, run
     result = run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        [
-            "*multinet_cluster_config at *conftest.py:* returned {'nodes': 2}; expected a Cluster*"
-        ]
+        ["*multinet_cluster_config at *conftest.py:* returned {'nodes': 2}; expected a Cluster*"]
     )

@@ -34,7 +34,9 @@ def test_summary_counts_the_tests_and_names_the_backend(
     )
     line = "multinet: 2 tests on embedded (not Kubernetes); real: --multinet-backend=kind"
     for arguments in (), ("-q",), ("-qq",):
-        run("--multinet-backend=embedded", *arguments).stdout.fnmatch_lines([line.replace("[", "?")])
+        run("--multinet-backend=embedded", *arguments).stdout.fnmatch_lines(
+            [line.replace("[", "?")]
+        )
 
 
 def test_summary_tells_what_setting_up_took(pytester: pytest.Pytester, run: Run) -> None:
@@ -76,7 +78,9 @@ def test_test_that_needs_kubernetes_is_skipped_with_the_reason(
     )
     result = run("-rs")
     result.assert_outcomes(skipped=3)
-    result.stdout.fnmatch_lines(["SKIPPED*test_*.py:*: the embedded backend has no Kubernetes API*"])
+    result.stdout.fnmatch_lines(
+        ["SKIPPED*test_*.py:*: the embedded backend has no Kubernetes API*"]
+    )
 
 
 @pytest.mark.parametrize("required", ["kubernetes", "kind"])
@@ -218,7 +222,7 @@ def test_our_errors_show_the_users_lines_only(pytester: pytest.Pytester, run: Ru
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*cluster.apply(\"no-such-file.yaml\")",
+            '*cluster.apply("no-such-file.yaml")',
             "E * no manifest 'no-such-file.yaml'; looked for",
             "*UsageError",
         ]

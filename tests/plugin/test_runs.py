@@ -141,9 +141,7 @@ def test_batch_starts_pods_together(pytester: pytest.Pytester, run: Run) -> None
     run().assert_outcomes(passed=1)
 
 
-def test_other_arguments_for_a_living_pod_are_refused(
-    pytester: pytest.Pytester, run: Run
-) -> None:
+def test_other_arguments_for_a_living_pod_are_refused(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -181,9 +179,7 @@ def test_networks_and_commands_are_checked(pytester: pytest.Pytester, run: Run) 
     run().assert_outcomes(passed=5)
 
 
-def test_spec_is_merged_over_what_the_arguments_make(
-    pytester: pytest.Pytester, run: Run
-) -> None:
+def test_spec_is_merged_over_what_the_arguments_make(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
         """
         def test_it(multinet_pod):

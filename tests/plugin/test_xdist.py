@@ -28,7 +28,11 @@ def test_each_worker_has_its_own_cluster(pytester: pytest.Pytester, run: Run) ->
     result = run("-n", "2", "--multinet-nodes=4")
     result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(
-        ["multinet: nodes=4 (command line)", "set-up: cluster *", "multinet: 6 tests on embedded *"]
+        [
+            "multinet: nodes=4 (command line)",
+            "set-up: cluster *",
+            "multinet: 6 tests on embedded *",
+        ]
     )
 
 

@@ -66,11 +66,15 @@ def test_file_that_is_no_record_is_passed_over(ledger: Ledger) -> None:
 
 def test_record_of_a_process_that_has_gone_is_struck_off(ledger: Ledger) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    write(ledger, record(owner=Owner.of(process.pid)))
+    socket = ledger.folder / "sockets" / "holder"
+    write(ledger, record(owner=Owner.of(process.pid), resources={"socket": str(socket)}))
+    socket.parent.mkdir()
+    socket.touch()
     assert [r.id for r in ledger.records()] == ["one"]
     process.communicate(b"\n")
     assert ledger.records() == []
     assert not (ledger.folder / "one.json").exists()
+    assert not socket.parent.exists()
 
 
 def test_later_process_of_the_same_number_is_another_one() -> None:
@@ -86,7 +90,7 @@ def test_only_environment_need_not_be_named(ledger: Ledger) -> None:
     write(ledger, RECORD)
     assert ledger.find() == RECORD
     write(ledger, record(id="two"))
-    with pytest.raises(UsageError, match="several environments are kept, .*: one, two"):
+    with pytest.raises(UsageError, match=r"several environments are kept, .*: one, two"):
         ledger.find()
     assert ledger.find("two").id == "two"
     with pytest.raises(UsageError, match="no environment 'three' is kept; there are: one, two"):

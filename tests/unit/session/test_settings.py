@@ -63,9 +63,7 @@ def test_empty_variable_counts_as_not_given() -> None:
 
 
 def test_several_values_may_be_repeated_or_separated_by_commas() -> None:
-    settings = resolve(
-        {"require": ["embedded, netem", "kind"]}, {}, {}, folder=Path("/nowhere")
-    )
+    settings = resolve({"require": ["embedded, netem", "kind"]}, {}, {}, folder=Path("/nowhere"))
     assert settings.require == ("embedded", "netem", "kind")
 
 
@@ -139,7 +137,9 @@ def test_misspelt_variable_is_refused_with_the_nearest_name() -> None:
 
 
 def test_variable_that_resembles_none_is_a_warning() -> None:
-    assert check_environment({"MULTINET_ZZZ": "1"}) == ["unknown environment variable MULTINET_ZZZ"]
+    assert check_environment({"MULTINET_ZZZ": "1"}) == [
+        "unknown environment variable MULTINET_ZZZ"
+    ]
     assert check_environment({"MULTINET_TEST_SOAK": "1", "MULTINET_REQUIRE": "kind"}) == []
 
 

@@ -1,0 +1,174 @@
+"""Environments that are kept, and the command that looks into them and ends them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pytest_multinet.session.ledger import Owner
+
+Run = Callable[..., pytest.RunResult]
+Multinet = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SUITE = """
+def test_it(multinet_pod, macvlan_network):
+    multinet_pod("pod1", node="worker", networks=macvlan_network.attach("10.1.1.101/24"))
+    multinet_pod("pod2", node="worker2", networks=macvlan_network.attach("10.1.1.102/24"))
+"""
+FAILS = SUITE + "    raise AssertionError\n"
+
+
+@pytest.fixture
+def multinet(pytester: pytest.Pytester) -> Iterator[Multinet]:
+    """Runs the command ``multinet``; what is still kept afterwards is ended."""
+
+    def multinet(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:
+        argv = [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            "import sys; from pytest_multinet.cli import main; sys.exit(main())",
+        ]
+        return subprocess.run(
+            [*argv, *arguments],
+            input=input,
+            capture_output=True,
+            text=True,
+            cwd=pytester.path,
+            timeout=30,
+        )
+
+    yield multinet
+    multinet("down", "--all")
+
+
+def test_kept_environment_is_used_and_ended_by_the_printed_commands(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(SUITE)
+    result = run("--multinet-keep", "--multinet-nodes=4")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "kept: *multus-cluster on embedded, 4 nodes, 2 pods",
+            "look inside:  multinet exec -e multus-cluster pod1 -- ip addr",
+            "rerun failed: pytest --lf --multinet-keep --multinet-nodes=4",
+            "delete: *multinet down multus-cluster",
+        ]
+    )
+    shown = multinet("exec", "-e", "multus-cluster", "pod1", "--", "ip", "-br", "addr")
+    assert shown.returncode == 0, shown.stderr
+    assert "10.1.1.101/24" in shown.stdout
+    assert multinet("exec", "pod2", "--", "ping", "-c1", "-W2", "10.1.1.101").returncode == 0
+    assert multinet("exec", "worker", "--", "ip", "link", "show", "eth1").returncode == 0
+    assert multinet("exec", "pod1", "--", "sh", "-c", "exit 7").returncode == 7
+    assert multinet("exec", "pod1", "--", "cat", input="typed").stdout == "typed"
+    ended = multinet("down", "multus-cluster")
+    assert (ended.returncode, ended.stdout) == (0, "multus-cluster ended\n")
+    assert multinet("down").returncode == 2
+
+
+def test_environments_are_listed(pytester: pytest.Pytester, run: Run, multinet: Multinet) -> None:
+    assert multinet("ls").stdout == "no environment is kept; 'pytest --multinet-keep' keeps one\n"
+    assert json.loads(multinet("ls", "--json").stdout) == []
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    head, row = multinet("ls").stdout.splitlines()
+    assert head.split() == ["ID", "BACKEND", "NODES", "PODS", "KEPT", "FOLDER"]
+    assert row.split()[:4] == ["multus-cluster", "embedded", "3", "pod1,pod2"]
+    (record,) = json.loads(multinet("ls", "--json").stdout)
+    assert record["id"] == "multus-cluster"
+    assert record["folder"] == str(pytester.path)
+    pods = {pod["name"]: pod["interfaces"] for pod in record["description"]["pods"]}
+    assert pods["pod1"]["net1"] == ["10.1.1.101"]
+
+
+def test_shell_reads_its_commands(pytester: pytest.Pytester, run: Run, multinet: Multinet) -> None:
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    shell = multinet("shell", "pod1", input="hostname\nexit 3\n")
+    assert (shell.stdout, shell.returncode) == ("pod1\n", 3), shell.stderr
+
+
+def test_keep_failed_keeps_only_after_a_failure(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep-failed").stdout.no_fnmatch_line("kept:*")
+    assert json.loads(multinet("ls", "--json").stdout) == []
+    pytester.makepyfile(FAILS)
+    run("--multinet-keep-failed", "-q").stdout.fnmatch_lines(["kept: *"])
+    assert len(json.loads(multinet("ls", "--json").stdout)) == 1
+
+
+def test_next_run_replaces_what_the_last_one_kept(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    (first,) = json.loads(multinet("ls", "--json").stdout)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    (second,) = json.loads(multinet("ls", "--json").stdout)
+    assert first["id"] == second["id"]
+    assert first["owner"] != second["owner"]
+    assert not Owner(**first["owner"]).alive
+
+
+def test_each_worker_keeps_its_own(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytest.importorskip("xdist")
+    pytester.makepyfile(test_one=SUITE, test_two=SUITE)
+    result = run("-n", "2", "--multinet-keep")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines_random(["kept: *@gw0 on *", "kept: *@gw1 on *"])
+    refused = multinet("exec", "pod1", "--", "true")
+    assert refused.returncode == 2
+    assert "several environments are kept, choose one with -e: multus-cluster@gw0, multus-cl" in (
+        refused.stderr
+    )
+    assert multinet("exec", "-e", "multus-cluster@gw1", "pod1", "--", "true").returncode == 0
+
+
+def test_environment_of_a_killed_holder_is_no_longer_listed(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    (record,) = json.loads(multinet("ls", "--json").stdout)
+    subprocess.run(["kill", "-9", str(record["owner"]["pid"])], check=True)
+    assert json.loads(multinet("ls", "--json").stdout) == []
+
+
+def test_wrong_commands_say_what_is_right(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    nothing = multinet("exec", "pod1", "--", "true")
+    assert nothing.returncode == 2
+    assert nothing.stderr.startswith("multinet: no environment is kept")
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    for arguments, status, message in (
+        (("exec", "pod9", "--", "true"), 2, "no pod or node 'pod9'"),
+        (("exec", "-e", "other", "pod1", "--", "true"), 2, "no environment 'other' is kept"),
+        (("exec", "pod1", "--", "no-such-program"), 3, "no-such-program"),
+        (("down", "--all", "multus-cluster"), 2, "an ID or --all, not both"),
+        (("fly",), 2, "invalid choice: 'fly'"),
+        ((), 2, "required"),
+    ):
+        found = multinet(*arguments)
+        assert (found.returncode, message in found.stderr) == (status, True), found
+
+
+def test_doctor_tells_what_works(multinet: Multinet) -> None:
+    found = multinet("doctor", "--json")
+    findings = {f["name"]: f for f in json.loads(found.stdout)}
+    assert findings["backend embedded"]["ok"]
+    assert findings["auto"]["detail"] == "picks embedded"
+    assert found.returncode == 0
+    assert "backend embedded  ok" in multinet("doctor").stdout
