@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -887,28 +888,36 @@ class Cluster(ABC):
         return f"<Cluster {self.name} on {self.backend}, {len(self.nodes)} nodes>"
 
 
-def schedule(cluster: Cluster, manifest: PodManifest) -> Node:
-    """The node that a manifest names, by ``nodeName`` or the hostname selector; else the first worker.
+def schedule(cluster: Cluster, manifests: Sequence[PodManifest]) -> list[Node]:
+    """The node of each pod: the one it names, else the worker with the fewest pods.
 
     Raises:
-        PodError: no node fulfils it; the message has the scheduler's reason.
+        PodError: no node is what a manifest names; the message has the scheduler's reason.
     """
-    wanted = manifest.node_name or manifest.node_selector.get("kubernetes.io/hostname")
-    pod = f"{manifest.namespace}/{manifest.name}"
-    names = ", ".join(n.name for n in cluster.nodes)
-    if wanted is not None:
-        for node in cluster.nodes:
-            if node.name == wanted:
-                return node
-        raise PodError(
-            f"no node is called {wanted!r}; nodes: {names}", pod=pod, reason="FailedScheduling"
-        )
-    workers = [n for n in cluster.nodes if n.role == "worker"]
-    return (workers or list(cluster.nodes))[0]
+    load = Counter(pod.node.name for pod in cluster.pods())
+    workers = [n for n in cluster.nodes if n.role == "worker"] or list(cluster.nodes)
+    chosen: list[Node] = []
+    for manifest in manifests:
+        wanted = manifest.node_name or manifest.node_selector.get("kubernetes.io/hostname")
+        if wanted is None:
+            node = min(workers, key=lambda n: load[n.name])
+        else:
+            node = _named_node(cluster, wanted, manifest)
+        load[node.name] += 1
+        chosen.append(node)
+    return chosen
 
 
-def _as_it_is(error: MultinetError, manifests: Sequence[PodManifest]) -> None:
-    """Explain nothing."""
+def _named_node(cluster: Cluster, name: str, manifest: PodManifest) -> Node:
+    for node in cluster.nodes:
+        if node.name == name:
+            return node
+    raise PodError(
+        f"no node is called {name!r}; nodes: {', '.join(n.name for n in cluster.nodes)}",
+        pod=f"{manifest.namespace}/{manifest.name}",
+        reason="FailedScheduling",
+        hint="give nodeName, or the selector kubernetes.io/hostname, the full name of a node",
+    )
 
 
 def _digest(data: object) -> str:

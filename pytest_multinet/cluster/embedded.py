@@ -312,7 +312,7 @@ class EmbeddedCluster(Cluster):
         return link
 
     def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
-        nodes = [schedule(self, manifest) for manifest in manifests]
+        nodes = schedule(self, manifests)
         namespaces = self._live_holder().namespaces([m.name for m in manifests])
         pods: list[Pod] = []
         with ExitStack() as undo:

@@ -7,12 +7,14 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 # A child builds, tests, probes and tears down for ever, and tells each phase on its stdout.
 CHILD = """
+import os
 import sys
 from pytest_multinet.cluster.embedded import open_cluster
 from pytest_multinet.model.topology import ClusterConfig, MacvlanConfig
@@ -35,7 +37,7 @@ try:
                 for i in range(1, 5)])
             phase("test")
             pods[0].exec(["true"])
-            sleeper = pods[1].spawn(["sleep", "1000.5"])
+            sleeper = pods[1].spawn(["sleep", "1000"], env={"MULTINET_TEST_TAG": os.environ["MULTINET_TEST_TAG"]})
             phase("probe")
             for _ in range(20):
                 pods[0].ping(pods[1], interface="net1")
@@ -64,13 +66,18 @@ class Kill:
 
 def kill_once(seed: int) -> Kill:
     """Start a child, end it or its holder at a random moment, count what is left."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _kill_once(seed, Path(folder))
+
+
+def _kill_once(seed: int, temporary: Path) -> Kill:
     rng = random.Random(seed)
     tag = f"multinet-crash-{os.getpid()}-{seed}"
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "MULTINET_TEST_TAG": tag},
+        env={**os.environ, "MULTINET_TEST_TAG": tag, "TMPDIR": str(temporary)},
         start_new_session=True,
         text=True,
     )
@@ -96,7 +103,11 @@ def kill_once(seed: int) -> Kill:
         child.kill()
         child.wait()
         return Kill(victim, number.name, wanted, ("the test process did not end",))
-    return Kill(victim, number.name, wanted, what_is_left(tag))
+    left = list(what_is_left(tag))
+    left += [f"file {path.name}" for path in temporary.iterdir()]
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    left += [f"mount {line}" for line in mounts if str(temporary) in line or "multinet" in line]
+    return Kill(victim, number.name, wanted, tuple(left))
 
 
 def family_of(pid: int) -> list[int]:
