@@ -47,8 +47,8 @@ class Rtnl:
         sock.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         sock.setsockopt(_SOL_NETLINK, _STRICT, 1)
 
-    def execute(self, *messages: Message) -> None:
-        """Carry out requests in order.
+    def execute(self, *messages: Message) -> list[bytes]:
+        """Carry out requests in order; the answers to those among them that ask for an object.
 
         Raises:
             NetlinkError: the first that the kernel refused, with its words.
@@ -62,17 +62,22 @@ class Rtnl:
         self._sequence += len(messages)
         self._socket.send(b"".join(out))
         failed: NetlinkError | None = None
+        answers: list[bytes] = []
         while True:
             for kind, sequence, body in _split(self._socket.recv(65536)):
-                if kind != _ERROR or sequence < first:
+                if sequence < first:
+                    continue
+                if kind != _ERROR:
+                    answers.append(bytes(body))
                     continue
                 code = -int.from_bytes(body[:4], "little", signed=True)
                 if code and failed is None:
-                    failed = NetlinkError(code, messages[sequence - first].what, _words(code, body))
+                    what = messages[sequence - first].what
+                    failed = NetlinkError(code, what, _words(code, body))
                 if sequence == self._sequence:
                     if failed is not None:
                         raise failed
-                    return
+                    return answers
 
     def get(self, kind: int, body: bytes, what: str) -> bytes:
         """One object: the body of the kernel's answer."""

@@ -15,10 +15,10 @@ from pytest_multinet.cni.native import bridge_port, interface_check, interface_s
 from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.forwarding import enable_forwarding
 from pytest_multinet.cni.native.interface_delete import delete_interface
-from pytest_multinet.cni.native.interface_setup import Step
+from pytest_multinet.cni.native.interface_setup import Step, carry_out
 from pytest_multinet.cni.native.links import Link
 from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, quoted, words
-from pytest_multinet.cni.native.sysctl import try_sysctls
+from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
 from pytest_multinet.cni.native.veth import Pair
 from pytest_multinet.cni.result import IPConfig, Result, ResultInterface, ResultRoute
 from pytest_multinet.errors import CniError, NetlinkError
@@ -76,6 +76,7 @@ class Bridge(Plugin):
         node, inside = call.host.namespace, call.sandbox.namespace
         bridge = self._ensure_bridge(node)
         pair = veth.create_pair(call, self.mtu, mac)
+        carry_out(node.rtnl, [veth.node_end_up(pair)])
         self._connect(node, bridge, pair)
         result = Result(
             interfaces=(
@@ -93,7 +94,10 @@ class Bridge(Plugin):
         else:
             try_sysctls(settings)
             if not self.interface_stays_down:
-                interface_setup.bring_up(inside, call.ifname, pair.inside.index, "up")
+                up = interface_setup.up_step(
+                    pair.inside.index, f"failed to set {quoted(call.ifname)} up"
+                )
+                carry_out(inside.rtnl, [up], ask=links.question(pair.inside.index))
         return self._final(call, result, pair)
 
     def check(self, call: Call) -> None:
@@ -145,7 +149,7 @@ class Bridge(Plugin):
             )
             adding = f"{failed}: could not add {quoted(name)}"
             try:
-                interface_setup.execute(node.rtnl, [(message, lambda: adding)])
+                carry_out(node.rtnl, [Step(message, lambda: adding)])
             except CniError as error:
                 if self.filters_vlans and "not supported" in error.msg:
                     error.hint = "this kernel's bridges know no VLANs (BRIDGE_VLAN_FILTERING)"
@@ -154,7 +158,7 @@ class Bridge(Plugin):
         if self.promisc and not link.promiscuity:
             message = requests.set_link(link.index, promisc=True)
             setting = f"{failed}: could not set promiscuous mode on {quoted(name)}"
-            interface_setup.execute(node.rtnl, [(message, lambda: setting)])
+            carry_out(node.rtnl, [Step(message, lambda: setting)])
         if index is not None and decode.decode_link(node.rtnl.link(index)).type != "bridge":
             raise CniError(
                 f"{failed}: {quoted(name)} already exists but is not a bridge",
@@ -171,15 +175,15 @@ class Bridge(Plugin):
         """Make the node's end a port of the bridge, with its mode and its VLANs."""
         index, name = pair.host_index, pair.host_name
         steps: list[Step] = [
-            (
+            Step(
                 requests.set_link(index, master=bridge.index),
                 lambda: f"failed to connect {quoted(name)} to bridge {self.bridge}",
             )
         ]
         if self.hairpin:
             mode = bridge_port.hairpin(index, True)
-            steps.append((mode, lambda: f"failed to setup hairpin mode for {name}"))
-        interface_setup.execute(node.rtnl, steps)
+            steps.append(Step(mode, lambda: f"failed to setup hairpin mode for {name}"))
+        carry_out(node.rtnl, steps)
         self._set_vlans(node, index, name)
 
     def _set_vlans(self, node: HeldNamespace, index: int, name: str) -> None:
@@ -189,12 +193,12 @@ class Bridge(Plugin):
             removing = f"failed to remove default vlan on interface {quoted(name)}"
             for number in bridge_port.vlans(node.rtnl, index):
                 message = bridge_port.vlan(index, number, delete=True)
-                interface_setup.execute(node.rtnl, [(message, lambda: removing)])
+                carry_out(node.rtnl, [Step(message, lambda: removing)])
         adding = f"failed to setup vlan tag on interface {quoted(name)}"
         messages = [bridge_port.vlan(index, number) for number in self.trunk]
         if self.vlan:
             messages = [bridge_port.vlan(index, self.vlan, access=True)]
-        interface_setup.execute(node.rtnl, [(message, lambda: adding) for message in messages])
+        carry_out(node.rtnl, [Step(message, lambda: adding) for message in messages])
 
     # --- addresses --------------------------------------------------------------------------
 
@@ -220,13 +224,10 @@ class Bridge(Plugin):
             if self.enable_dad:
                 settings.append((inside, f"{dad}enhanced_dad", "1"))
             settings.append((inside, f"{dad}accept_dad", "1" if self.enable_dad else "0"))
+            with contextlib.suppress(NetlinkError):  # before the link goes up, hence waited for
+                sysctls(settings)
             interface_setup.configure(
-                inside,
-                call.ifname,
-                pair.inside.index,
-                result,
-                arp_notify=True,
-                settings=settings,
+                inside, call.ifname, pair.inside.index, result, arp_notify=True
             )
             if self.is_gateway:
                 result = self._become_gateway(call, result, bridge)
@@ -292,8 +293,8 @@ class Bridge(Plugin):
                     hint=f"{name} on node {node.name} has {seen}",
                 )
             gone = requests.address(index, seen.ip, seen.prefixlen, delete=True)
-            interface_setup.execute(
-                rtnl, [(gone, lambda: f"could not remove IP address from {quoted(name)}")]
+            carry_out(
+                rtnl, [Step(gone, lambda: f"could not remove IP address from {quoted(name)}")]
             )
         try:
             rtnl.execute(requests.address(index, wanted.ip, wanted.prefixlen))
@@ -303,7 +304,7 @@ class Bridge(Plugin):
                 raise CniError(message) from error
         # Without a MAC address of its own, a bridge takes its lowest port's, which may go.
         own = requests.set_link(index, mac=link.mac)
-        interface_setup.execute(rtnl, [(own, lambda: "could not set bridge's mac")])
+        carry_out(rtnl, [Step(own, lambda: "could not set bridge's mac")])
 
     def _vlan_interface(self, call: Call, bridge: Link, name: str) -> Link:
         """The bridge's own interface in the VLAN: a pair with both ends on the node."""
@@ -317,16 +318,16 @@ class Bridge(Plugin):
         except CniError as error:
             why = f"faild to create vlan gateway {quoted(name)}: {error.msg}"
             raise CniError(f"failed to create vlan interface: {why}") from error
-        interface_setup.bring_up(node, name, pair.inside.index, "up")
+        up = interface_setup.up_step(pair.inside.index, f"failed to up {quoted(name)}")
+        carry_out(node.rtnl, [up], ask=links.question(pair.inside.index))
         return links.need(node.rtnl, name)
 
     # --- the result -------------------------------------------------------------------------
 
     def _final(self, call: Call, result: Result, pair: Pair) -> Result:
         """The result with the MAC addresses as they are now."""
-        node, inside = call.host.namespace, call.sandbox.namespace
-        interface_setup.settle(inside.rtnl, pair.inside.index)
-        host = links.decode(interface_setup.settle(node.rtnl, pair.host_index))
+        node = call.host.namespace
+        host = links.decode(node.rtnl.link(pair.host_index))
         if not self.interface_stays_down and host.operational != links.OPERATIONAL_UP:
             host = _wait_until_up(node, pair.host_index)
         bridge = links.need(node.rtnl, self.bridge)

@@ -7,13 +7,17 @@ the routes, each put in front of its equals.
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+
+import tenacity
 
 from pytest_multinet.cni.addresses import Cidr, IPAddress
+from pytest_multinet.cni.native import links
 from pytest_multinet.cni.native.plugin import Call, quoted, words
-from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
+from pytest_multinet.cni.native.sysctl import Wanted, sysctls, try_sysctls
 from pytest_multinet.cni.result import IPConfig, Result
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.net import requests
@@ -21,34 +25,84 @@ from pytest_multinet.net.holder import HeldNamespace
 from pytest_multinet.net.requests import Message
 from pytest_multinet.net.rtnl import Rtnl
 
-Step: TypeAlias = "tuple[Message, Callable[[], str]]"
-
-_UNDO = {
-    requests.RTM_NEWADDR: requests.RTM_DELADDR,
-    requests.RTM_NEWROUTE: requests.RTM_DELROUTE,
-}
+# A MAC address stays taken for some 46 ms after the last holder of its namespace has gone.
+_MAC_LINGERS = 0.15
 
 
-def execute(rtnl: Rtnl, steps: Sequence[Step]) -> None:
-    """Carry out messages in order; a refusal is told in the words of its step.
+@dataclass(slots=True)
+class Step:
+    """One request to the kernel.
 
-    The kernel goes on past a refused message, the reference plugins do not: addresses and routes
-    that were added behind it are taken back.
+    Attributes:
+        message: the request.
+        tell: makes the reference plugin's message for a refusal.
+        tolerated: error number that is none here.
+    """
+
+    message: Message
+    tell: Callable[[], str]
+    tolerated: int = 0
+
+
+def carry_out(
+    rtnl: Rtnl, steps: Sequence[Step], *, ask: Message | None = None, undo: Sequence[Message] = ()
+) -> list[bytes]:
+    """Carry out steps in order, all in one turn.
+
+    The kernel goes on past a refused request, the reference plugins do not: where one is refused,
+    all is undone and the steps are taken one by one.
+
+    Args:
+        rtnl: a socket in the namespace.
+        steps: what to do.
+        ask: a question to put behind them.
+        undo: what takes the steps back; where it is not needed it may fail.
+
+    Returns:
+        The answer to ``ask``.
 
     Raises:
-        CniError: the first that the kernel refused.
+        CniError: of the first step that the kernel refused; nothing behind it has been done.
     """
+    messages = [step.message for step in steps]
+    questions = () if ask is None else (ask,)
+    with contextlib.suppress(NetlinkError):
+        return rtnl.execute(*messages, *questions)
+    for message in undo:
+        with contextlib.suppress(NetlinkError):
+            rtnl.execute(message)
+    for step in steps:
+        _take(rtnl, step)
+    return rtnl.execute(*questions) if questions else []
+
+
+def _take(rtnl: Rtnl, step: Step) -> None:
     try:
-        rtnl.execute(*[message for message, _ in steps])
+        rtnl.execute(step.message)
     except NetlinkError as error:
-        failed = next(i for i, (message, _) in enumerate(steps) if message.what is error.what)
-        before = [message.body for message, _ in steps[: failed + 1]]
-        for message, _ in steps[failed + 1 :]:
-            undo = _UNDO.get(message.type)
-            if undo is not None and message.body not in before:
-                with contextlib.suppress(NetlinkError):
-                    rtnl.execute(Message(undo, 0, message.body, f"undo {message.what}"))
-        said = f"{steps[failed][1]()}: {words(error)}"
+        if error.errno == errno.EADDRINUSE and _take_again(rtnl, step):
+            return
+        _refuse(step, error)
+
+
+def _take_again(rtnl: Rtnl, step: Step) -> bool:
+    """Whether a MAC address that was in use gets free when a namespace is on its way out."""
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(_MAC_LINGERS),
+        wait=tenacity.wait_fixed(0.005),
+        retry=tenacity.retry_if_exception_type(NetlinkError),
+    )
+    try:
+        retrying(rtnl.execute, step.message)
+    except tenacity.RetryError:
+        return False
+    return True
+
+
+def _refuse(step: Step, error: NetlinkError) -> None:
+    """Raise, unless the refusal is tolerated."""
+    if error.errno != step.tolerated:
+        said = f"{step.tell()}: {words(error)}"
         raise CniError(said, hint=_explanation(error)) from error
 
 
@@ -59,9 +113,10 @@ def configure(
     result: Result,
     *,
     arp_notify: bool = False,
-    settings: Sequence[tuple[HeldNamespace, str, str | None]] = (),
+    settings: Wanted = (),
+    then: Sequence[Step] = (),
 ) -> None:
-    """Configure the container's interface from a result.
+    """Configure the container's interface from a result; afterwards it carries packets.
 
     Args:
         namespace: the container's.
@@ -69,57 +124,43 @@ def configure(
         index: its index.
         result: what to set up.
         arp_notify: announce the addresses by gratuitous ARP when the link goes up.
-        settings: sysctls to try first, whether or not they can be set.
+        settings: sysctls to set first, whether or not they can be set.
+        then: what follows the routes.
 
     Raises:
         CniError: with the reference plugins' message.
     """
-    for ip in result.ips:
-        if ip.interface is None:
-            continue
-        if not (
-            0 <= ip.interface < len(result.interfaces)
-            and result.interfaces[ip.interface].name == ifname
-        ):
-            raise CniError(
-                f"failed to add IP addr {ip.go} to {quoted(ifname)}: invalid interface index"
-            )
     ips = [ip for ip in result.ips if ip.interface is not None]
-    if settings:
-        try_sysctls(settings)
+    for ip in ips:
+        number = ip.interface or 0
+        if number >= len(result.interfaces) or result.interfaces[number].name != ifname:
+            raise CniError(f"{_tell_address(ifname, ip)}: invalid interface index")
+    try_sysctls(settings)
     if any(ip.address.version == 6 for ip in ips):
         _enable_ipv6(namespace, ifname)
     steps: list[Step] = []
     if arp_notify:
-        steps.append((requests.set_link(index, arp_notify=True), lambda: "arp_notify"))
+        message = requests.set_link(index, arp_notify=True)
+        steps.append(Step(message, lambda: "arp_notify", errno.EOPNOTSUPP))
+    undo: list[Message] = []
     for ip in ips:
-        message = requests.address(index, ip.address.ip, ip.address.prefixlen)
-        steps.append((message, partial(_tell_address, ifname, ip)))
-    if steps:
-        execute(namespace.rtnl, steps)
-    up = requests.set_link(index, up=True)
-    steps = [(up, lambda: f"failed to set {quoted(ifname)} UP")]
-    gateways = {ip.gateway.version: ip.gateway for ip in reversed(ips) if ip.gateway is not None}
-    for route in result.routes:
-        gateway = route.gw or gateways.get(route.dst.version)
-        tell = partial(_tell_route, ifname, route.dst, gateway)
-        if gateway is not None and gateway.version != route.dst.version:
-            execute(namespace.rtnl, steps)
-            why = "gateway, source, and destination ip are not the same IP family"
-            raise CniError(f"{tell()}: {why}")
-        dst = (route.dst.ip, route.dst.prefixlen)
-        steps.append((requests.route(dst, index=index, gateway=gateway, prepend=True), tell))
-    execute(namespace.rtnl, steps)
+        address, length = ip.address.ip, ip.address.prefixlen
+        message = requests.address(index, address, length)
+        steps.append(Step(message, partial(_tell_address, ifname, ip)))
+        undo.append(Message(requests.RTM_DELADDR, 0, message.body, "undo"))
+    steps.append(up_step(index, f"failed to set {quoted(ifname)} UP"))
+    undo.append(requests.set_link(index, up=False))
+    problem = _add_routes(steps, ifname, index, ips, result)
+    if problem is None:
+        steps += then
+    carry_out(namespace.rtnl, steps, ask=links.question(index), undo=undo)
+    if problem is not None:
+        raise problem
 
 
-def bring_up(namespace: HeldNamespace, ifname: str, index: int, up: str) -> None:
-    """Set a link up that gets no addresses; ``up`` is how the plugin spells it in its message.
-
-    Raises:
-        CniError: the kernel refused.
-    """
-    message = requests.set_link(index, up=True)
-    execute(namespace.rtnl, [(message, lambda: f"failed to set {quoted(ifname)} {up}")])
+def up_step(index: int, failed: str) -> Step:
+    """Set a link up; ``failed`` is the plugin's message for a refusal."""
+    return Step(requests.set_link(index, up=True), lambda: failed)
 
 
 def on_interface(ips: tuple[IPConfig, ...], index: int) -> tuple[IPConfig, ...]:
@@ -133,9 +174,20 @@ def release(call: Call, ipam_type: str) -> None:
         call.delegation.delete(ipam_type, call)
 
 
-def settle(rtnl: Rtnl, index: int) -> bytes:
-    """Read a link that has just gone up: from then on it carries packets."""
-    return rtnl.link(index)
+def _add_routes(
+    steps: list[Step], ifname: str, index: int, ips: Sequence[IPConfig], result: Result
+) -> CniError | None:
+    """Add a step for each route, up to one whose gateway is of another family."""
+    gateways = {ip.gateway.version: ip.gateway for ip in reversed(ips) if ip.gateway is not None}
+    for route in result.routes:
+        gateway = route.gw or gateways.get(route.dst.version)
+        tell = partial(_tell_route, ifname, route.dst, gateway)
+        if gateway is not None and gateway.version != route.dst.version:
+            why = "gateway, source, and destination ip are not the same IP family"
+            return CniError(f"{tell()}: {why}")
+        dst = (route.dst.ip, route.dst.prefixlen)
+        steps.append(Step(requests.route(dst, index=index, gateway=gateway, prepend=True), tell))
+    return None
 
 
 def _enable_ipv6(namespace: HeldNamespace, ifname: str) -> None:

@@ -7,10 +7,12 @@ import struct
 from dataclasses import dataclass
 
 from pytest_multinet.errors import CniError, NetlinkError
-from pytest_multinet.net.rtnl import Rtnl
+from pytest_multinet.net.requests import Message, attr
+from pytest_multinet.net.rtnl import RTM_GETLINK, Rtnl
 
 _ATTR = struct.Struct("=HH").unpack_from
 _LINK = struct.Struct("=BxHiII").unpack_from
+_PACK = struct.Struct("=BxHiII").pack
 _U32 = struct.Struct("=I").unpack_from
 # IFLA_ADDRESS, _MTU, _LINK, _MASTER, _TXQLEN, _OPERSTATE, _PROMISCUITY
 _WANTED = frozenset((1, 4, 5, 10, 13, 16, 30))
@@ -64,6 +66,15 @@ def decode(body: bytes) -> Link:
     return Link(
         index, flags, mac, number(4), number(5), number(10), number(30), number(13), operational
     )
+
+
+def question(name_or_index: str | int) -> Message:
+    """Asks for a link.  Reading one that has just gone up also makes it carry packets."""
+    if isinstance(name_or_index, int):
+        body = _PACK(0, 0, name_or_index, 0, 0)
+    else:
+        body = _PACK(0, 0, 0, 0, 0) + attr(3, name_or_index.encode() + b"\0")  # IFLA_IFNAME
+    return Message(RTM_GETLINK, 0, body, f"look up link {name_or_index}")
 
 
 def find(rtnl: Rtnl, name: str) -> Link | None:

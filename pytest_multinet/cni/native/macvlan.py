@@ -40,8 +40,8 @@ class Macvlan(Plugin):
         interface = ResultInterface(call.ifname, link.mac, call.sandbox.path)
         namespace = call.sandbox.namespace
         if not self.ipam_type:
-            interface_setup.bring_up(namespace, call.ifname, link.index, "UP")
-            interface_setup.settle(namespace.rtnl, link.index)
+            up = interface_setup.up_step(link.index, f"failed to set {quoted(call.ifname)} UP")
+            interface_setup.carry_out(namespace.rtnl, [up], ask=links.question(link.index))
             return Result(interfaces=(interface,), dns=self.dns)
         found = call.delegation.add(self.ipam_type, call)
         if not found.ips:
@@ -70,7 +70,6 @@ class Macvlan(Plugin):
             interface_setup.release(call, self.ipam_type)
             self._explain(error, call, name, link)
             raise
-        interface_setup.settle(namespace.rtnl, link.index)
         return result
 
     def delete(self, call: Call) -> None:

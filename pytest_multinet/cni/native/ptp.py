@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from functools import partial
 
 from pytest_multinet.cni.addresses import Cidr, IPAddress
@@ -10,13 +11,15 @@ from pytest_multinet.cni.native import interface_check, interface_setup, links
 from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.forwarding import enable_forwarding
 from pytest_multinet.cni.native.interface_delete import delete_interface
-from pytest_multinet.cni.native.interface_setup import Step
+from pytest_multinet.cni.native.interface_setup import Step, carry_out
+from pytest_multinet.cni.native.links import Link
 from pytest_multinet.cni.native.plugin import Call, Plugin
-from pytest_multinet.cni.native.veth import Pair, create_pair
+from pytest_multinet.cni.native.veth import Pair, create_pair, node_end_up
 from pytest_multinet.cni.result import IPConfig, Result, ResultInterface
-from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.errors import CniError
 from pytest_multinet.model.nad import NetworkConf
 from pytest_multinet.net import requests
+from pytest_multinet.net.requests import Message
 
 
 class Ptp(Plugin):
@@ -48,53 +51,49 @@ class Ptp(Plugin):
         node, inside = call.host.namespace, call.sandbox.namespace
         families = {ip.address.version for ip in ips}
         pair = create_pair(call, self.mtu)
-        enable_forwarding(
-            node, families, also=((node, f"ipv6/conf/{pair.host_name}/accept_ra", "0"),)
-        )
-        interfaces = (
-            ResultInterface(pair.host_name),
-            ResultInterface(call.ifname, pair.inside.mac, call.sandbox.path),
-        )
-        result = Result(interfaces=interfaces, ips=ips, routes=found.routes)
+        advertisements = f"ipv6/conf/{pair.host_name}/accept_ra"
+        enable_forwarding(node, families, also=((node, advertisements, "0"),))
         index = pair.inside.index
-        interface_setup.configure(inside, call.ifname, index, result)
-        interface_setup.execute(inside.rtnl, _by_the_gateway(index, ips))
-        self._set_up_node(call, pair, ips)
-        interface_setup.settle(inside.rtnl, index)
-        host_mac = links.decode(interface_setup.settle(node.rtnl, pair.host_index)).mac
-        return Result(
-            interfaces=(ResultInterface(pair.host_name, host_mac), interfaces[1]),
-            ips=ips,
-            routes=found.routes,
+        end = ResultInterface(call.ifname, pair.inside.mac, call.sandbox.path)
+        interfaces = (ResultInterface(pair.host_name), end)
+        result = Result(interfaces=interfaces, ips=ips, routes=found.routes)
+        try:
+            then = _by_the_gateway(index, ips)
+            interface_setup.configure(inside, call.ifname, index, result, then=then)
+        except CniError:
+            carry_out(node.rtnl, [node_end_up(pair)])
+            raise
+        host = self._set_up_node(call, pair, ips)
+        return replace(
+            result,
+            interfaces=(ResultInterface(pair.host_name, host.mac), end),
             dns=self.dns or found.dns,
         )
 
-    def _set_up_node(self, call: Call, pair: Pair, ips: tuple[IPConfig, ...]) -> None:
-        rtnl, index = call.host.namespace.rtnl, pair.host_index
+    def _set_up_node(self, call: Call, pair: Pair, ips: tuple[IPConfig, ...]) -> Link:
+        """The node's end, up, with the gateway's address and a route to the pod."""
+        steps, undo = [node_end_up(pair)], list[Message]()
+        problem = None
         for ip in ips:
             whole = ip.address.ip.max_prefixlen
             if ip.gateway is None:
-                raise CniError(
-                    f"failed to add IP addr ({_go_net(None, whole)}) to veth: "
-                    "numerical result out of range",
+                problem = CniError(
+                    f"{_tell_host_address(None, whole)}: numerical result out of range",
                     hint=f"ptp needs a gateway for {ip.address}",
                 )
-            address = requests.address(index, ip.gateway, whole)
-            route = requests.route((ip.address.ip, whole), index=index, scope="host")
-            steps: list[Step] = [
-                (address, partial(_tell_host_address, ip.gateway, whole)),
-                (route, lambda: "failed to add route on host"),
-            ]
-            try:
-                interface_setup.execute(rtnl, steps)
-            except CniError as error:
-                cause = error.__cause__
-                if not (
-                    isinstance(cause, NetlinkError)
-                    and cause.errno == errno.EEXIST
-                    and cause.what is route.what
-                ):
-                    raise
+                break
+            address = requests.address(pair.host_index, ip.gateway, whole)
+            route = requests.route((ip.address.ip, whole), index=pair.host_index, scope="host")
+            tell = partial(_tell_host_address, ip.gateway, whole)
+            steps.append(Step(address, tell))
+            steps.append(Step(route, lambda: "failed to add route on host", errno.EEXIST))
+            undo.append(Message(requests.RTM_DELROUTE, 0, route.body, "undo"))
+            undo.append(Message(requests.RTM_DELADDR, 0, address.body, "undo"))
+        ask = links.question(pair.host_index)
+        answer = carry_out(call.host.namespace.rtnl, steps, ask=ask, undo=undo)
+        if problem is not None:
+            raise problem
+        return links.decode(answer[0])
 
     def check(self, call: Call) -> None:
         """Compare the pod's end, its addresses and routes."""
@@ -133,7 +132,7 @@ def _by_the_gateway(index: int, ips: tuple[IPConfig, ...]) -> list[Step]:
         subnet = (net.ip, net.prefixlen)
         connected = requests.route(subnet, index=index, delete=True)
         gone = partial(_tell_route, "delete", index, net, None, None)
-        steps.append((connected, gone))
+        steps.append(Step(connected, gone))
         if ip.gateway is None:
             first = requests.route(
                 (_anywhere(source), 0), index=index, scope="link", source=source
@@ -142,9 +141,11 @@ def _by_the_gateway(index: int, ips: tuple[IPConfig, ...]) -> list[Step]:
             whole = source.max_prefixlen
             alone = (ip.gateway, whole)
             first = requests.route(alone, index=index, scope="link", source=source)
-        steps.append((first, partial(_tell_route, "add", index, ip.gateway, source, None)))
+        tell = partial(_tell_route, "add", index, ip.gateway, source, None)
+        steps.append(Step(first, tell))
         behind = requests.route(subnet, index=index, gateway=ip.gateway, source=source)
-        steps.append((behind, partial(_tell_route, "add", index, net, source, ip.gateway)))
+        tell = partial(_tell_route, "add", index, net, source, ip.gateway)
+        steps.append(Step(behind, tell))
     return steps
 
 
@@ -164,7 +165,7 @@ def _tell_route(
     )
 
 
-def _tell_host_address(ip: IPAddress, length: int) -> str:
+def _tell_host_address(ip: IPAddress | None, length: int) -> str:
     return f"failed to add IP addr ({_go_net(ip, length)}) to veth"
 
 

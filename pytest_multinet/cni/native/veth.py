@@ -6,7 +6,8 @@ import errno
 import os
 from dataclasses import dataclass
 
-from pytest_multinet.cni.native import interface_setup, links
+from pytest_multinet.cni.native import links
+from pytest_multinet.cni.native.interface_setup import Step, carry_out, up_step
 from pytest_multinet.cni.native.links import Link
 from pytest_multinet.cni.native.plugin import Call, parse_mac, quoted, words
 from pytest_multinet.cni.native.sysctl import try_sysctls
@@ -25,9 +26,9 @@ class Pair:
 
 
 def create_pair(call: Call, mtu: int, mac: str = "") -> Pair:
-    """Create a pair, each end in its namespace, and set the node's end up.
+    """Create a pair, each end in its namespace; the node's end gets a random name.
 
-    The node's end gets a random name; router advertisements are left to the caller.
+    The caller sets the node's end up (:func:`node_end_up`) and sees to router advertisements.
 
     Raises:
         CniError: with the reference plugins' message.
@@ -36,9 +37,10 @@ def create_pair(call: Call, mtu: int, mac: str = "") -> Pair:
 
 
 def create_pair_on_node(call: Call, name: str, mtu: int) -> Pair:
-    """The same with both ends on the node, one of them named ``name``."""
+    """The same with both ends on the node, one of them named ``name``, the other up."""
     pair = _create(call.host.namespace, call.host.namespace, name, mtu, "")
     try_sysctls([(call.host.namespace, f"ipv6/conf/{pair.host_name}/accept_ra", "0")])
+    carry_out(call.host.namespace.rtnl, [node_end_up(pair)])
     return pair
 
 
@@ -59,7 +61,7 @@ def _create(inside: HeldNamespace, node: HeldNamespace, name: str, mtu: int, mac
         queue_length=0,
     )
     try:
-        inside.rtnl.execute(message)
+        answer = inside.rtnl.execute(message, links.question(name))
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
             raise CniError(
@@ -68,7 +70,10 @@ def _create(inside: HeldNamespace, node: HeldNamespace, name: str, mtu: int, mac
                 hint=f"there already is an interface {name}",
             ) from error
         raise CniError(f"failed to make veth pair: {words(error)}") from error
-    link = links.need(inside.rtnl, name)
-    up = requests.set_link(link.parent, up=True)
-    interface_setup.execute(node.rtnl, [(up, lambda: f"failed to set {quoted(peer)} up")])
+    link = links.decode(answer[0])
     return Pair(link, peer, link.parent)
+
+
+def node_end_up(pair: Pair) -> Step:
+    """Set the node's end up."""
+    return up_step(pair.host_index, f"failed to set {quoted(pair.host_name)} up")
