@@ -920,6 +920,10 @@ def _named_node(cluster: Cluster, name: str, manifest: PodManifest) -> Node:
     )
 
 
+def _as_it_is(error: MultinetError, manifests: Sequence[PodManifest]) -> None:
+    """Adds nothing to an error: what a cluster does that nobody diagnoses."""
+
+
 def _digest(data: object) -> str:
     return json.dumps(data, sort_keys=True, default=str)
 
