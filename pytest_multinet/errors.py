@@ -30,7 +30,12 @@ class ManifestError(UsageError):
         field: dotted path of the field, such as ``spec.config.plugins[0].mode``.
         value: the offending value, as found.
         expected: what the field should have been.
+
+    Attributes:
+        hint: the cause in our words and the next step, where it is known.
     """
+
+    hint: str | None = None
 
     def __init__(
         self,
@@ -62,6 +67,8 @@ class ManifestError(UsageError):
             text += f"\n  value:    {shown if len(shown) <= 200 else shown[:197] + '...'}"
         if self.expected:
             text += f"\n  expected: {self.expected}"
+        if self.hint:
+            text += f"\n  {self.hint}"
         return text
 
 
@@ -171,15 +178,23 @@ class PodError(EnvironmentFailure):
         pod: ``namespace/name``.
         reason: the event's reason (``FailedCreatePodSandBox``, ``FailedScheduling``, ...).
         hint: the cause in our words and the next step.
+        node: name of the node where it happened, where that is known.
     """
 
     def __init__(
-        self, message: str, *, pod: str, reason: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        pod: str,
+        reason: str | None = None,
+        hint: str | None = None,
+        node: str | None = None,
     ) -> None:
         self.message = message
         self.pod = pod
         self.reason = reason
         self.hint = hint
+        self.node = node
         super().__init__(message)
 
     def __str__(self) -> str:

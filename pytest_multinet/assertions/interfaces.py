@@ -9,9 +9,9 @@ from typing import Any
 from pytest_multinet.assertions.failure import fail
 from pytest_multinet.assertions.patience import throughout, until
 from pytest_multinet.cluster.base import NetworkStack
-from pytest_multinet.diagnosis.layers import diagnose_interface
+from pytest_multinet.diagnosis.finding import Finding
 from pytest_multinet.errors import UsageError
-from pytest_multinet.model.interface import Interface, IPNetwork, Route
+from pytest_multinet.model.interface import Interface, IPInterface, IPNetwork, Route
 
 
 def assert_interface(
@@ -86,8 +86,14 @@ def assert_interface(
         f"{stack.name} should have the interface {name} as expected",
         expected=expected,
         seen=shown,
-        diagnose=lambda: diagnose_interface(stack, name),
+        diagnose=lambda: _why(stack, name, addresses),
     )
+
+
+def _why(stack: NetworkStack, name: str, addresses: Sequence[IPInterface]) -> Finding | None:
+    from pytest_multinet.diagnosis.layers import diagnose_interface
+
+    return diagnose_interface(stack, name, addresses)
 
 
 def assert_no_interface(stack: NetworkStack, name: str, *, during: float = 1.0) -> None:
@@ -143,7 +149,14 @@ def assert_route(
         f"{stack.name} should have a route to {destination}",
         expected=_route_text(destination, gateway, interface, source, metric),
         seen=_table(stack),
+        diagnose=lambda: _why_no_route(stack, destination, interface),
     )
+
+
+def _why_no_route(stack: NetworkStack, destination: str, interface: str | None) -> Finding | None:
+    from pytest_multinet.diagnosis.layers import diagnose_route
+
+    return diagnose_route(stack, destination, interface)
 
 
 def assert_no_route(
@@ -221,9 +234,16 @@ def _route_text(
     metric: int | None,
 ) -> str:
     parts = [destination]
-    parts += [f"{word} {value}" for word, value in (
-        ("via", gateway), ("dev", interface), ("src", source), ("metric", metric),
-    ) if value is not None]
+    parts += [
+        f"{word} {value}"
+        for word, value in (
+            ("via", gateway),
+            ("dev", interface),
+            ("src", source),
+            ("metric", metric),
+        )
+        if value is not None
+    ]
     return " ".join(parts)
 
 

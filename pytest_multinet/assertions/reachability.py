@@ -7,8 +7,8 @@ from dataclasses import replace
 from pytest_multinet.assertions.failure import fail
 from pytest_multinet.assertions.patience import throughout, until
 from pytest_multinet.cluster.base import NetworkStack, Target
-from pytest_multinet.diagnosis.layers import diagnose_path
-from pytest_multinet.model.interface import ArpResult, ConnectResult, PingResult
+from pytest_multinet.diagnosis.finding import Finding
+from pytest_multinet.model.interface import ArpResult, ConnectResult, IPAddress, PingResult
 
 
 def assert_ping(
@@ -60,7 +60,9 @@ def assert_ping(
         return tries[-1]
 
     def holds(seen: PingResult) -> bool:
-        return seen.received == seen.sent and (ttl is None or all(r.ttl == ttl for r in seen.replies))
+        return seen.received == seen.sent and (
+            ttl is None or all(r.ttl == ttl for r in seen.replies)
+        )
 
     patience = source.patience if within is None else within
     seen = replace(
@@ -76,7 +78,7 @@ def assert_ping(
         f"{source.name} should reach {_named(target, seen)} by ping{_over(interface)}",
         expected=f"{replies} within {patience:g} s" + (f", ttl {ttl}" if ttl is not None else ""),
         seen=repr(seen),
-        diagnose=lambda: diagnose_path(source, target, seen.target, interface, seen),
+        diagnose=lambda: _why(source, target, seen.target, interface, seen),
     )
 
 
@@ -114,7 +116,7 @@ def assert_arp(
     timeout: float = 1.0,
     within: float | None = None,
 ) -> ArpResult:
-    """Somebody answers for ``target`` on ``interface`` (ARP; for IPv6 ND), with ``mac`` if given."""
+    """Somebody answers for ``target`` on ``interface`` (ARP or ND), with ``mac`` if given."""
     __tracebackhide__ = True
     tries: list[ArpResult] = []
 
@@ -133,7 +135,7 @@ def assert_arp(
         f"{source.name} should resolve {_named(target, seen)} on {interface}",
         expected=f"an answer within {patience:g} s" + (f" from {mac.lower()}" if mac else ""),
         seen=repr(seen),
-        diagnose=lambda: diagnose_path(source, target, seen.target, interface, seen),
+        diagnose=lambda: _why(source, target, seen.target, interface, seen),
     )
 
 
@@ -145,7 +147,7 @@ def assert_no_arp(
     version: int | None = None,
     during: float = 1.0,
 ) -> ArpResult:
-    """Nobody answers for ``target`` on ``interface``: at least three probes, ``during`` seconds."""
+    """Nobody answers for ``target`` on ``interface``: three probes or more, ``during`` seconds."""
     __tracebackhide__ = True
     seen, looks = throughout(
         lambda: source.arping(target, interface=interface, version=version, timeout=_each(during)),
@@ -198,7 +200,7 @@ def assert_connect(
         f"{_over(interface)}",
         expected=f"an answer within {patience:g} s",
         seen=repr(seen),
-        diagnose=lambda: diagnose_path(source, target, seen.target, interface, seen),
+        diagnose=lambda: _why(source, target, seen.target, interface, seen),
     )
 
 
@@ -235,6 +237,18 @@ def assert_no_connect(
     return replace(seen, attempts=looks)
 
 
+def _why(
+    source: NetworkStack,
+    target: Target,
+    address: IPAddress,
+    interface: str | None,
+    seen: PingResult | ArpResult | ConnectResult,
+) -> Finding | None:
+    from pytest_multinet.diagnosis.layers import diagnose_path
+
+    return diagnose_path(source, target, address, interface, seen)
+
+
 def _each(during: float) -> float:
     """Seconds that one of three probes may wait, so that all end in time."""
     return max(0.1, min(1.0, during / 3))
@@ -245,4 +259,6 @@ def _over(interface: str | None) -> str:
 
 
 def _named(target: Target, seen: PingResult | ArpResult | ConnectResult) -> str:
-    return f"{target.name} ({seen.target})" if isinstance(target, NetworkStack) else str(seen.target)
+    return (
+        f"{target.name} ({seen.target})" if isinstance(target, NetworkStack) else str(seen.target)
+    )

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_multinet.errors import BackendUnavailable, UsageError
+from pytest_multinet.errors import BackendUnavailable, MultinetError, UsageError
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster
+    from pytest_multinet.model.pod import PodManifest
     from pytest_multinet.model.topology import ClusterConfig
 
 AUTO = ("embedded", "kind")
@@ -143,7 +144,15 @@ def open_cluster(
 
 def open_chosen(choice: Choice, config: ClusterConfig, progress: Callable[[str], None]) -> Cluster:
     """Build a cluster on a backend that was decided on."""
-    return backend_module(choice.backend).open_cluster(config, progress=progress)
+    cluster = backend_module(choice.backend).open_cluster(config, progress=progress)
+
+    def explain(error: MultinetError, manifests: Sequence[PodManifest]) -> None:
+        from pytest_multinet.diagnosis.layers import explain
+
+        explain(cluster, error, manifests)
+
+    cluster.explain = explain
+    return cluster
 
 
 def silent(line: str) -> None:
