@@ -35,6 +35,7 @@ from pytest_multinet.errors import (
     ClusterError,
     ExecFailed,
     NeedsKubernetes,
+    PodError,
 )
 from pytest_multinet.link.veth import VethLink
 from pytest_multinet.model.interface import ExecResult
@@ -53,6 +54,10 @@ from pytest_multinet.probe.neighbours import NeighbourBudget
 MULTUS_VERSION = "4.1.0"
 _ANYWHERE = IPv4Address("0.0.0.0")  # noqa: S104
 _RETRANSMIT = 20  # ms between ARP requests, so that silence is a verdict after 72 ms, not 3 s
+
+
+# Duplicate address detection keeps an address back for up to 2 s (RFC 4862, section 5.4).
+_NO_DAD = [("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0")]
 
 
 def open_cluster(
@@ -167,7 +172,7 @@ class EmbeddedCluster(Cluster):
         self._undo.callback(hub.release)
         names = self.config.node_names
         forwarding = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]
-        namespaces = holder.namespaces(names, forwarding)
+        namespaces = holder.namespaces(names, [*forwarding, *_NO_DAD])
         for namespace in namespaces:
             self._undo.callback(namespace.release)
         self._nodes = tuple(
@@ -313,7 +318,7 @@ class EmbeddedCluster(Cluster):
 
     def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
         nodes = schedule(self, manifests)
-        namespaces = self._live_holder().namespaces([m.name for m in manifests])
+        namespaces = self._live_holder().namespaces([m.name for m in manifests], _NO_DAD)
         pods: list[Pod] = []
         with ExitStack() as undo:
             for namespace in namespaces:
@@ -322,7 +327,11 @@ class EmbeddedCluster(Cluster):
                 assert isinstance(node, EmbeddedNode)  # noqa: S101 - nodes of this cluster
                 pod = EmbeddedPod(self, manifest, node, namespace)
                 undo.callback(pod.tear_down)
-                pod.set_up(self.runtime(node), self._files_on(node))
+                try:
+                    pod.set_up(self.runtime(node), self._files_on(node))
+                except PodError as error:
+                    error.node = node.name
+                    raise
                 pods.append(pod)
             undo.pop_all()
         return pods
