@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_multinet.assertions.failure import fail
+from pytest_multinet.assertions.identity import is_from
 from pytest_multinet.assertions.patience import throughout, until
 from pytest_multinet.cluster.base import NetworkStack, Target
 from pytest_multinet.diagnosis.finding import Finding
@@ -60,8 +61,10 @@ def assert_ping(
         return tries[-1]
 
     def holds(seen: PingResult) -> bool:
-        return seen.received == seen.sent and (
-            ttl is None or all(r.ttl == ttl for r in seen.replies)
+        return (
+            seen.received == seen.sent
+            and (ttl is None or all(r.ttl == ttl for r in seen.replies))
+            and is_from(target, source, seen.target, interface)
         )
 
     patience = source.patience if within is None else within
@@ -191,9 +194,12 @@ def assert_connect(
         )
         return tries[-1]
 
+    def holds(seen: ConnectResult) -> bool:
+        return bool(seen) and is_from(target, source, seen.target, interface)
+
     patience = source.patience if within is None else within
-    seen = replace(until(look, bool, patience), attempts=len(tries))
-    if seen:
+    seen = replace(until(look, holds, patience), attempts=len(tries))
+    if holds(seen):
         return seen
     raise fail(
         f"{source.name} should connect to {_named(target, seen)} {protocol}/{port}"

@@ -150,6 +150,7 @@ class Trouble:
             pod=pod,
             reason=self.reason,
             hint=hint(self.message, self.node, self.reason),
+            node=self.node or None,
         )
 
 

@@ -102,7 +102,10 @@ def _owner(source: NetworkStack, address: IPAddress) -> NetworkStack | None:
     for pod in cluster.pods():
         if any(address in status.ips for status in pod.network_status):
             return pod
-    return next((n for n in cluster.nodes if n.address == address), None)
+    for node in cluster.nodes:
+        if any(a.ip == address for i in node.interfaces for a in i.addresses):
+            return node
+    return None
 
 
 # --- the walk -------------------------------------------------------------------------------
@@ -384,7 +387,7 @@ def _neighbour(context: Context, source: NetworkStack, address: IPAddress) -> Fi
     own = context.find(source, out)
     if own is None or any(hop in ip_interface(str(a.ip)).network for a in own.addresses):
         return None  # itself
-    answer = source.prober.arping(hop, interface=out, count=1, timeout=1.0)
+    answer = source.prober.arping(hop, interface=out, count=1, timeout=0.5)
     protocol = "ARP" if hop.version == 4 else "ND"
     command = _on(source, f"arping -I {out} {hop}" if hop.version == 4 else f"ndisc6 {hop} {out}")
     where = f"{source.name} {out}"

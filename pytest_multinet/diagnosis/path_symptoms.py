@@ -124,6 +124,8 @@ def _address_on_two_nodes(context: Context) -> Match | None:
     for other, found in twins(context, one, name):
         if other.node.name == one.node.name:
             continue
+        if context.address is not None and str(context.address) not in found:
+            continue
         address = next(iter(found))
         config = attachment.definition.config
         return {
@@ -344,7 +346,7 @@ def _forward_rule(node: Node, program: str) -> str:
     advice="set it to 0 (a tuning plugin or the pod's securityContext.sysctls), or drop the "
     "IPv6 address",
     command="sysctl {path}  (in {pod})",
-    layers=("set-up", "address", "route"),
+    layers=("set-up", "attachment", "address", "route"),
 )
 def _ipv6_disabled(context: Context) -> Match | None:
     if context.layer == "set-up":

@@ -74,6 +74,9 @@ class LocalProber:
     def neighbours(self) -> tuple[Neighbour, ...]:
         return decode.neighbours(self._namespace.rtnl, self._names())
 
+    def neighbour(self, address: IPAddress, interface: str) -> Neighbour | None:
+        return self._entry(self._namespace.rtnl, self._index(interface), address)
+
     def sysctl(self, path: str) -> str | None:
         try:
             return self._namespace.sysctl(path)
@@ -141,7 +144,9 @@ class LocalProber:
         sock = self._namespace.socket(family, socket.SOCK_RAW, protocol)
         try:
             if v4:  # pass echo reply, unreachable and time exceeded only
-                sock.setsockopt(255, _ICMP_FILTER, struct.pack("=I", ~(1 | 1 << 3 | 1 << 11) & 0xFFFFFFFF))
+                sock.setsockopt(
+                    255, _ICMP_FILTER, struct.pack("=I", ~(1 | 1 << 3 | 1 << 11) & 0xFFFFFFFF)
+                )
                 if dont_fragment:
                     sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
                 if ttl is not None:
@@ -304,9 +309,7 @@ class LocalProber:
         if interface is None:
             return
         try:
-            sock.setsockopt(
-                socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0"
-            )
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
         except OSError as error:
             if error.errno == errno.ENODEV:
                 self._index(interface)

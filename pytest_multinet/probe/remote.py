@@ -93,6 +93,11 @@ class RemoteProber:
         shown = self._json(["ip", "-j", "neighbour", "show"])
         return tuple(n for entry in shown if (n := neighbour_of(entry)) is not None)
 
+    def neighbour(self, address: IPAddress, interface: str) -> Neighbour | None:
+        """The ARP or ND entry of ``address`` on ``interface``."""
+        wanted = (n for n in self.neighbours() if n.interface == interface)
+        return next((n for n in wanted if n.address == address), None)
+
     def sysctl(self, path: str) -> str | None:
         """The value of ``/proc/sys/net/<path>``, ``None`` where it cannot be read."""
         result = self._look(["cat", f"/proc/sys/net/{path}"], 10.0)

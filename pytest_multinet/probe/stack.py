@@ -61,6 +61,10 @@ class Prober(Protocol):
         """ARP and ND entries that are neither ``noarp`` nor multicast."""
         ...
 
+    def neighbour(self, address: IPAddress, interface: str) -> Neighbour | None:
+        """The ARP or ND entry of ``address`` on ``interface``, ``None`` where there is none."""
+        ...
+
     def sysctl(self, path: str) -> str | None:
         """The value of ``/proc/sys/net/<path>``, ``None`` where it cannot be read."""
         ...
