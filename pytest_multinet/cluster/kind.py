@@ -257,6 +257,7 @@ class KindCluster(KubernetesCluster):
         self._images = NodeImages(engine, self, record.images)
         self._leftovers: list[list[str]] = []
         self._probers: dict[str, tuple[Any, Prober]] = {}
+        self._started: dict[str, str] = {}
         self._writing = threading.RLock()
         self._closed = False
 
@@ -425,6 +426,7 @@ class KindCluster(KubernetesCluster):
         nodes.sort(key=lambda n: order.get(n.name, len(order)))
         self._nodes = tuple(nodes)
         self.record.nodes = {n.name: n.container.id for n in nodes}
+        self._started = {n.name: n.container.started for n in nodes}
         for node in nodes:
             self._prepare(node)
 
@@ -528,11 +530,22 @@ class KindCluster(KubernetesCluster):
         return next(n for n in self._nodes if n.name == name)
 
     def before_pods(self) -> None:
-        """Leftovers gone, restarted nodes noticed, links as they should be."""
+        """Leftovers gone, restarted nodes noticed, links and Multus as they should be."""
         self._finish_cleaning()
+        restarted = self._notice_restarts()
         for link in self.links:
             if isinstance(link, KindLink):
                 link.ensure()
+        if self._multus is not None and (restarted or can_look()):
+            self._multus.settle()
+
+    def _notice_restarts(self) -> bool:
+        """Whether a node container was started again since it was last looked at."""
+        again = [n for n in self._nodes if n.restarted_since(self._started[n.name])]
+        for node in again:
+            self._started[node.name] = node.container.started
+            self._prepare(node)
+        return bool(again)
 
     def note_object(self, manifest: Mapping[str, Any]) -> None:
         """Write down that an object is about to be made."""
@@ -650,14 +663,11 @@ class KindCluster(KubernetesCluster):
         addresses: Sequence[str] = (),
     ) -> NodeLink:
         """A veth between two nodes; one that a node's restart has removed is remade."""
+        self._notice_restarts()
         link = super().link(a, b, name, mtu, addresses)
         if isinstance(link, KindLink):
             link.ensure()
         return link
-
-    def prepare_again(self, node: KindNode) -> None:
-        """What a restarted node's new network namespace needs."""
-        self._prepare(node)
 
     def run_helper(self, argv: Sequence[str]) -> Any:
         """Run a program in a privileged container of the node image."""
@@ -725,9 +735,12 @@ class KindCluster(KubernetesCluster):
         if self._closed:
             return
         try:
-            self._finish_background()
+            for task in (self._pod_image, self._multus_image, self._plugins):
+                if task is not None:
+                    task.cancel()  # what runs fails as soon as the nodes are gone
             self._delete()
         finally:
+            self._finish_background()
             self._let_go()
 
     def abandon(self) -> None:
@@ -805,8 +818,6 @@ class KindLink(NodeLink):
         restarted = [n for n in self._nodes if n.restarted_since(self._started[n.name])]
         if not restarted:
             return
-        for node in restarted:
-            self._cluster.prepare_again(node)
         self.make()
         names = ", ".join(n.name for n in restarted)
         self._cluster.progress(
@@ -889,8 +900,30 @@ class KindMultus(Multus):
         config = self._cluster.config
         documents = install.manifest(config.multus_mode, config.multus_manifest)
         with self._cluster.timeline.stage("apply Multus"):
+            if config.multus_manifest is None and config.multus_mode == "thin":
+                service = self._cluster.kube.get("/api/v1/namespaces/default/services/kubernetes")
+                documents = install.with_service_address(documents, service["spec"]["clusterIP"])
             for document in install.in_order(documents):
                 self._cluster.kube.apply(document.data, install.NAMESPACE)
+
+    def settle(self) -> None:
+        """Wait a while for a Multus that is just coming back: a pod made now would miss it.
+
+        After a restart the primary's configuration may be used in its place, without a word.
+        """
+        from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+        def settled() -> bool:
+            points = self._points()
+            return all(p.ok for p in points if p.point != install.EXECUTABLE)
+
+        waiting: Retrying = Retrying(
+            retry=retry_if_result(lambda ok: not ok),
+            stop=stop_after_delay(max(self._cluster.config.timeout, 30.0)),
+            wait=wait_exponential(multiplier=0.1, max=1.0),
+            retry_error_callback=lambda _: False,  # then the pod's own error says what is wrong
+        )
+        waiting(settled)
 
     # --- the six points ---------------------------------------------------------------------
 
@@ -1006,24 +1039,29 @@ class KindMultus(Multus):
         def attached(pod: Mapping[str, Any]) -> bool:
             return is_ready(pod) and has_network_status(pod)
 
-        why = ""
-        try:
-            wait_ready(
-                watch, pods, timeout=max(self._cluster.config.timeout, 60.0), enough=attached
-            )
-        except PodError as error:
-            why = str(error)
-        for pod in pods:
-            node = pod["spec"]["nodeName"]
-            about = pod["metadata"]["name"]
-            ok = not why or about not in why
-            detail = "network-status seen" if ok else why
-            self._canary[node] = install.Point(node, install.CANARY, ok, detail)
+        waiting = list(pods)
+        limit = max(self._cluster.config.timeout, 60.0)
+        while waiting:
+            why: PodError | None = None
+            try:
+                wait_ready(watch, waiting, timeout=limit, enough=attached)
+            except PodError as error:
+                why, limit = error, 5.0
+            failed = [p for p in waiting if why is not None and why.pod.endswith(_name(p))]
+            for pod in failed if why is not None else waiting:
+                node = pod["spec"]["nodeName"]
+                detail = str(why) if why is not None else "network-status seen"
+                self._canary[node] = install.Point(node, install.CANARY, why is None, detail)
+            waiting = [p for p in waiting if p not in failed] if failed else []
 
     def _sweep(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         kube = self._cluster.kube
         for body in bodies:
             kube.delete(kube.path_of(body), grace=0 if body["kind"] == "Pod" else None)
+
+
+def _name(thing: Mapping[str, Any]) -> str:
+    return str(thing["metadata"]["name"])
 
 
 def _rolled_out(daemon_set: Mapping[str, Any]) -> bool:

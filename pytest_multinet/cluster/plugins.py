@@ -13,7 +13,6 @@ import platform
 import shutil
 import struct
 import tarfile
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,6 +208,8 @@ def _download(architecture: str) -> Path:
             f"no checksum is pinned for the CNI plugins {VERSION} of linux/{architecture}; "
             "download and check them yourself and give the archive with --multinet-cni-plugins"
         )
+    import urllib.request
+
     target = _cached(architecture)
     target.parent.mkdir(parents=True, exist_ok=True)
     url = f"{_RELEASE}/v{VERSION}/{archive_name(architecture)}"

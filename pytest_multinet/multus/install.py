@@ -5,11 +5,13 @@ A Multus pod that is Ready does not mean a usable Multus; six points do, and eac
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -89,6 +91,24 @@ def in_order(documents: Iterable[Document]) -> list[Document]:
     """Definitions and namespaces first, workloads last, else as they stand."""
     ranks = {"CustomResourceDefinition": 0, "Namespace": 0, "DaemonSet": 2, "Deployment": 2}
     return sorted(documents, key=lambda d: ranks.get(d.kind, 1))
+
+
+def with_service_address(documents: Iterable[Document], address: str) -> list[Document]:
+    """The thin manifest for a cluster whose API service has ``address``.
+
+    The thin entry point always writes ``https://[<address>]:443`` into Multus' kubeconfig.
+    Brackets around an IPv4 address are no valid URL (newer Go refuses it), around its IPv6 form
+    they are, and it is dialled and verified as the IPv4 address that it stands for.
+    """
+    if ip_address(address).version == 6:
+        return list(documents)
+    changed = copy.deepcopy(list(documents))
+    for document in changed:
+        if document.kind == "DaemonSet":
+            for container in document.data["spec"]["template"]["spec"]["containers"]:
+                variable = {"name": "KUBERNETES_SERVICE_HOST", "value": f"::ffff:{address}"}
+                container["env"] = [*container.get("env", []), variable]
+    return changed
 
 
 def find_daemon_set(items: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from pytest_multinet.cluster import kind
 from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.record import RecordFolder
 from pytest_multinet.model.topology import ClusterConfig
 
 SEED = Path(__file__).parent.parent / "data" / "seed"
@@ -84,6 +85,21 @@ def open_cluster(state: Path, plugins: Path | None) -> Iterator[OpenCluster]:
             return made
 
         yield make
+
+
+@contextmanager
+def lent(cluster: KindCluster) -> Iterator[None]:
+    """The shared cluster as a kept one, for another process to attach to; taken back after."""
+    cluster.record.state = "kept"
+    cluster._write()
+    cluster._folder.release()
+    try:
+        yield
+    finally:
+        cluster._folder = RecordFolder(cluster._folder.root, cluster.name)
+        cluster.record.state = "ready"
+        cluster.record.objects.clear()
+        cluster._write()
 
 
 def network(name: str, config: dict[str, Any], namespace: str = "default") -> dict[str, Any]:
