@@ -317,8 +317,9 @@ class EmbeddedCluster(Cluster):
         return link
 
     def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
+        holder = self._live_holder()
         nodes = schedule(self, manifests)
-        namespaces = self._live_holder().namespaces([m.name for m in manifests], _NO_DAD)
+        namespaces = holder.namespaces([m.name for m in manifests], _NO_DAD)
         pods: list[Pod] = []
         with ExitStack() as undo:
             for namespace in namespaces:
@@ -375,6 +376,7 @@ class EmbeddedCluster(Cluster):
         """Start a program in a stack's view."""
         check_argv(argv)
         process = HeldProcess(stack.view(), argv, env)
+        stack.processes.append(process)
         if ready is not None:
             limit = self.config.timeout if timeout is None else timeout
             process.await_ready(ready, limit, stack.namespace)
@@ -406,6 +408,8 @@ class EmbeddedCluster(Cluster):
         for pod in self.pods():
             if isinstance(pod, EmbeddedPod):
                 pod.release()
+        for node in self._nodes:
+            node.stack.close()
         self._made.clear()
         self._nodes = ()
         self._undo.close()

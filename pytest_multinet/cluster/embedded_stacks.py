@@ -51,6 +51,7 @@ class Stack:
         self.namespace = namespace
         self.hostname = hostname
         self.image = image
+        self.processes: list[HeldProcess] = []
         self._view: View | None = None
 
     def view(self) -> View:
@@ -66,6 +67,12 @@ class Stack:
                 ) from error
             self._view = View(self.namespace, root, self.image)
         return self._view
+
+
+    def close(self) -> None:
+        """Close the descriptors of its processes, which end with the cluster."""
+        for process in self.processes:
+            process.close()
 
 
 class EmbeddedNode(Node):
@@ -199,6 +206,7 @@ class EmbeddedPod(Pod):
         except MultinetError as error:
             raise self._container_failed(container, str(error)) from error
         self.containers[container.name] = process
+        self.stack.processes.append(process)
         try:
             code = process.wait(_EARLY_END)
         except WaitTimeout:
@@ -260,7 +268,7 @@ class EmbeddedPod(Pod):
 
     def tear_down(self) -> list[MultinetError]:
         """Stop the containers, DEL every attachment, give the namespace back."""
-        for process in self.containers.values():
+        for process in self.stack.processes:
             process.terminate(grace=0)
         runtime = self._cluster.runtime(self.node)
         errors = detach(runtime, self.sandbox, self.manifest, self.delegates)
@@ -270,8 +278,7 @@ class EmbeddedPod(Pod):
 
     def release(self) -> None:
         """Close every descriptor; what is left in the kernel goes with the namespace."""
-        for process in self.containers.values():
-            process.close()
+        self.stack.close()
         self.sandbox.namespace.release()
 
 

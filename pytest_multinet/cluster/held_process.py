@@ -7,7 +7,6 @@ import errno
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 import tempfile
@@ -69,9 +68,7 @@ class View:
 
     def _refuse(self, argv: Sequence[str], code: int) -> NoReturn:
         program = argv[0]
-        if code in (errno.ENOENT, errno.ENOTDIR) or (
-            code == errno.EACCES and self.root is None and shutil.which(program, path=_PATH) is None
-        ):
+        if code in (errno.ENOENT, errno.ENOTDIR):
             place = f"the root directory {self.root}" if self.root else "this machine"
             brought = f"; image {self.image} is not pulled on embedded" if self.image else ""
             advice = "install it" if self.root is None else "add it there"

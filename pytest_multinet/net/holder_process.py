@@ -48,7 +48,7 @@ class Holder:
         self.listener: _socket.socket | None = None
         self.kept = False
         self.namespaces: dict[int, int] = {}
-        self.views: dict[int, tuple[list[int], _socket.socket]] = {}
+        self.views: dict[int, tuple[list[int], _socket.socket, str]] = {}
         self.next_id = 0
         self.init: int | None = None
         self.init_channel: _socket.socket | None = None
@@ -213,7 +213,7 @@ class Holder:
             fd = self.namespaces.pop(number, None)
             if fd is not None:
                 os.close(fd)
-            view, channel = self.views.pop(number, ([], None))
+            view, channel, _root = self.views.pop(number, ([], None, ""))
             for view_fd in view:
                 os.close(view_fd)
             if channel is not None:
@@ -256,7 +256,7 @@ class Holder:
             for fd in got:
                 os.close(fd)
             raise OSError(1, data.decode(errors="replace") or "the process of the view died")
-        self.views[namespace] = (got, ours)
+        self.views[namespace] = (got, ours, root or "/")
         return None, []
 
     def pause(self, ready: _socket.socket, hosts: str, root: str | None) -> None:
@@ -287,9 +287,6 @@ class Holder:
             if os.path.isfile(f"{base}/etc/hosts"):
                 _write(f"{base}/run/.hosts", hosts, os.O_CREAT)
                 self.mount(f"{base}/run/.hosts", f"{base}/etc/hosts", "none", MS_BIND)
-            if root is not None:
-                os.chroot(root)
-            os.chdir("/")
             ready.sendmsg([b"ready"], [(1, 1, _ints(fds))])
             _reap_until_closed(ready)
         except BaseException as error:
@@ -330,15 +327,21 @@ class Holder:
         """Run one program; tell its end on the status socket, obey signals from there."""
         import _signal
 
+        ioctl = None
+        if terminal:  # what is imported must be so before the machine's files go out of sight
+            import fcntl
+
+            ioctl = fcntl.ioctl
         stdin, stdout, stderr, status, *more = fds
         assert self.kept_pipe is not None
         kept = self.kept_pipe[0]
         channel = _socket.socket(fileno=status)
-        mounts, uts, ipc, pids = self.views[namespace][0]
+        (mounts, uts, ipc, pids), _channel, root = self.views[namespace]
         self.setns(self.namespaces[namespace], CLONE_NEWNET)
         for fd, kind in ((uts, CLONE_NEWUTS), (ipc, CLONE_NEWIPC), (pids, CLONE_NEWPID)):
             self.setns(fd, kind)
         self.setns(mounts, CLONE_NEWNS)
+        os.chroot(root)
         wake_r, wake_w = os.pipe()
         os.set_blocking(wake_w, False)
         _signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
@@ -354,10 +357,8 @@ class Holder:
                 os.dup2(stdin, 0)
                 os.dup2(stdout, 1)
                 os.dup2(stderr, 2)
-                if terminal:
-                    import fcntl
-
-                    fcntl.ioctl(0, 0x540E, 0)  # TIOCSCTTY, ioctl_tty(2)
+                if ioctl is not None:
+                    ioctl(0, 0x540E, 0)  # TIOCSCTTY, ioctl_tty(2)
                 for fd in more[:passed]:
                     os.set_inheritable(fd, True)
                 own = str(os.getpid())
@@ -365,7 +366,7 @@ class Holder:
                     env[key] = value.replace("{pid}", own)
                     if passed:
                         env[key] = env[key].replace("{fd}", str(more[0]))
-                os.execvpe(argv[0], argv, env)
+                _exec(argv, env)
             except OSError as error:
                 os.write(error_w, str(error.errno or 1).encode())
             finally:
@@ -505,6 +506,22 @@ def _try_receive(channel: _socket.socket) -> bytes:
         return channel.recv(64)
     except OSError:
         return b""
+
+
+def _exec(argv: list[str], env: dict[str, str]) -> None:
+    """execvp(3): the first program of that name in PATH that can be run."""
+    if "/" in argv[0]:
+        os.execve(argv[0], argv, env)
+    found: OSError | None = None
+    for folder in env.get("PATH", "").split(":"):
+        try:
+            os.execve(f"{folder}/{argv[0]}", argv, env)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:  # kept: another folder may still have it
+            if os.path.exists(f"{folder}/{argv[0]}"):
+                found = error
+    raise found or FileNotFoundError(2, "no such program")
 
 
 def _kill_group(leader: int, number: int) -> None:
