@@ -19,7 +19,7 @@ from pytest_multinet.cni.result import Result
 from pytest_multinet.errors import CniError, NeedsCapability
 from pytest_multinet.model.nad import NetworkConf
 
-_INCOMPATIBLE, _DECODING, _BAD_CONFIG = 1, 6, 7
+_INCOMPATIBLE, _DECODING, _BAD_CONFIG, _INTERNAL = 1, 6, 7, 999
 _NATIVE_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0")
 _OLD = ("0.1.0", "0.2.0")
 _MOST_CONFIGURATIONS = 512
@@ -45,11 +45,12 @@ class Invoker:
             CniError: the plugin failed, or there is none.
             NeedsCapability: it needs its real binary, and that is not installed.
         """
-        plugin = self._native(plugin_type, call)
+        plugin = self._native(plugin_type, call, "ADD")
         if plugin is None:
             return self._exec_add(plugin_type, call)
         result = plugin.add(call)
-        if call.cni_version in _OLD:  # what such a result cannot say is lost on the way
+        if call.cni_version in _OLD and result.cni_version not in _OLD:
+            # What such a result cannot say is lost on the way.
             return Result.from_dict(result.to_dict(call.cni_version))
         return result
 
@@ -64,13 +65,13 @@ class Invoker:
     def _run(
         self, plugin_type: str, call: Call, command: str, run: Callable[[Plugin], None]
     ) -> None:
-        plugin = self._native(plugin_type, call)
+        plugin = self._native(plugin_type, call, command)
         if plugin is None:
             self._exec(plugin_type, call, command)
         else:
             run(plugin)
 
-    def _native(self, plugin_type: str, call: Call) -> Plugin | None:
+    def _native(self, plugin_type: str, call: Call, command: str) -> Plugin | None:
         """The native plugin that can carry out this call, ``None``: the binary has to."""
         if not plugin_type:
             raise CniError("no plugin name provided", hint="the configuration has no ipam.type")
@@ -84,10 +85,15 @@ class Invoker:
             made = native(plugin_type)
             if made is None:
                 return None
-            _check_version(call.cni_version)
+            _check_version(call.cni_version, command)
             if len(self._plugins) >= _MOST_CONFIGURATIONS:
                 self._plugins.clear()
-            plugin = made(call.conf)
+            try:
+                plugin = made(call.conf)
+            except CniError as error:
+                if command == "DEL":
+                    error.msg = made.told_by_delete(error.msg)
+                raise
             self._plugins[key] = (call.conf, plugin)
         return plugin if plugin.beyond(call) is None else None
 
@@ -144,7 +150,7 @@ class Invoker:
             )
         return CniError(
             f'failed to find plugin "{plugin_type}" in path [{" ".join(folders)}]',
-            code=_BAD_CONFIG,
+            code=_BAD_CONFIG if plugin_type == call.conf.type else _INTERNAL,
             hint=f"node {self.host.name} has no such plugin: is the type of network "
             f"{call.network} spelt right?",
         )
@@ -197,9 +203,11 @@ def _failure(code: int, stdout: bytes, stderr: bytes) -> CniError:
         )
 
 
-def _check_version(version: str) -> None:
+def _check_version(version: str, command: str) -> None:
     """The versions that the reference plugins 1.5.1 speak."""
     if version not in _NATIVE_VERSIONS:
+        if command == "CHECK":
+            raise CniError("plugin version does not allow CHECK", code=_INCOMPATIBLE)
         supported = " ".join(f'"{v}"' for v in _NATIVE_VERSIONS)
         raise CniError(
             "incompatible CNI versions",

@@ -85,14 +85,10 @@ class Bridge(Plugin):
                 ResultInterface(call.ifname, pair.inside.mac, call.sandbox.path),
             )
         )
-        settings: list[tuple[HeldNamespace, str, str | None]] = [
-            (node, f"ipv6/conf/{self.bridge}/accept_ra", "0"),
-            (node, f"ipv6/conf/{pair.host_name}/accept_ra", "0"),
-        ]
+        try_sysctls([(node, f"ipv6/conf/{pair.host_name}/accept_ra", "0")])
         if self.ipam_type:
-            result = self._with_addresses(call, result, bridge, pair, settings)
+            result = self._with_addresses(call, result, bridge, pair)
         else:
-            try_sysctls(settings)
             if not self.interface_stays_down:
                 up = interface_setup.up_step(
                     pair.inside.index, f"failed to set {quoted(call.ifname)} up"
@@ -164,6 +160,7 @@ class Bridge(Plugin):
                 f"{failed}: {quoted(name)} already exists but is not a bridge",
                 hint=f"on node {node.name}; choose another name, or another type of network",
             )
+        try_sysctls([(node, f"ipv6/conf/{name}/accept_ra", "0")])
         if not link.flags & links.UP:
             try:
                 node.rtnl.execute(requests.set_link(link.index, up=True))
@@ -202,14 +199,7 @@ class Bridge(Plugin):
 
     # --- addresses --------------------------------------------------------------------------
 
-    def _with_addresses(
-        self,
-        call: Call,
-        result: Result,
-        bridge: Link,
-        pair: Pair,
-        settings: list[tuple[HeldNamespace, str, str | None]],
-    ) -> Result:
+    def _with_addresses(self, call: Call, result: Result, bridge: Link, pair: Pair) -> Result:
         found = call.delegation.add(self.ipam_type, call)
         try:
             if not found.ips:
@@ -221,6 +211,7 @@ class Bridge(Plugin):
             result = replace(result, ips=ips, routes=routes, dns=found.dns)
             inside = call.sandbox.namespace
             dad = f"ipv6/conf/{call.ifname}/"
+            settings: list[tuple[HeldNamespace, str, str | None]] = []
             if self.enable_dad:
                 settings.append((inside, f"{dad}enhanced_dad", "1"))
             settings.append((inside, f"{dad}accept_dad", "1" if self.enable_dad else "0"))

@@ -85,13 +85,13 @@ class Conf:
                 self._wrong(key, item, "string")
         return {name: item or "" for name, item in found.items()}
 
-    def child(self, key: str, struct: str = "") -> Conf:
-        """An object inside; an empty one where it is absent."""
+    def child(self, key: str, struct: str = "", kind: str = "struct") -> Conf:
+        """An object inside; an empty one where it is absent.  ``kind`` is its type in Go."""
         value = go_get(self.raw, key)
         if value is None:
             value = {}
         elif not isinstance(value, Mapping):
-            return self._wrong(key, value, struct or "struct")
+            return self._wrong(key, value, kind)
         return self._inside(cast("Mapping[str, Any]", value), struct, key)
 
     def children(self, key: str, struct: str, kind: str) -> list[Conf]:
@@ -127,7 +127,7 @@ class Conf:
         """The ``dns`` object."""
         if "dns" not in self:
             return _NO_DNS
-        found = self.child("dns", "DNS")
+        found = self.child("dns", "DNS", "types.DNS")
         return DNS(
             tuple(found.texts("nameservers")),
             found.text("domain"),

@@ -96,6 +96,8 @@ def need(rtnl: Rtnl, name: str, hint: str | None = None) -> Link:
         CniError: there is none; the reference plugins do not say its name, ``hint`` does.
     """
     link = find(rtnl, name)
+    if len(name.encode()) > _NAMES_MAX:
+        raise CniError("numerical result out of range", hint=hint)
     if link is None:
         raise CniError("Link not found", hint=hint)
     return link

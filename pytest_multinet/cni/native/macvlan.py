@@ -78,9 +78,15 @@ class Macvlan(Plugin):
             call.delegation.delete(self.ipam_type, call)
         delete_interface(call)
 
+    @classmethod
+    def told_by_delete(cls, message: str) -> str:
+        """DEL spells it in its own way."""
+        return message.replace("failed to load netconf", "failed to load netConf")
+
     def check(self, call: Call) -> None:
         """Compare mode, MAC, addresses and routes."""
         name, _ = self._master(call)
+        self._mac(call)
         if self.ipam_type:
             call.delegation.check(self.ipam_type, call)
         result = interface_check.previous(call, "required prevResult missing")

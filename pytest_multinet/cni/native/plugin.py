@@ -98,6 +98,11 @@ class Plugin(ABC):
             CniError: with the reference plugin's message.
         """
 
+    @classmethod
+    def told_by_delete(cls, message: str) -> str:
+        """How DEL says that the configuration cannot be decoded."""
+        return message
+
     def beyond(self, call: Call) -> str | None:
         """What of this call only the real plugin can do, ``None`` where we can do it all.
 

@@ -22,25 +22,17 @@ class Static(Plugin):
 
     def __init__(self, conf: NetworkConf) -> None:
         super().__init__(conf)
-        self._conf = Conf(conf.raw, "Net", prefix="")
-        self._present = "ipam" in self._conf
-        ipam = self._conf.child("ipam", "IPAMConfig")
-        self._written = [
-            (item.text("address"), item.ip("gateway"))
-            for item in ipam.children("addresses", "Address", "main.Address")
-        ]
-        self._routes = ipam.routes()
-        self._dns = ipam.dns()
-        self._args = self._conf.child("args").child("cni", "IPAMArgs").texts("ips")
+        self._read: _Written | None = None
 
     def add(self, call: Call) -> Result:
         """Tell the addresses."""
-        ips = tuple(IPConfig(address, gateway) for address, gateway in self._addresses(call))
-        return Result(ips=ips, routes=self._routes, dns=self._dns)
+        written = self._load()
+        ips = tuple(IPConfig(*found) for found in self._addresses(call, written))
+        return Result(ips=ips, routes=written.routes, dns=written.dns)
 
     def check(self, call: Call) -> None:
         """Every configured address that is in the result has its gateway there."""
-        wanted = self._addresses(call)
+        wanted = self._addresses(call, self._load())
         if call.prev_result is None:
             raise CniError("Required prevResult missing")
         for address, gateway in wanted:
@@ -55,14 +47,19 @@ class Static(Plugin):
     def delete(self, call: Call) -> None:
         """Nothing was allocated."""
 
-    def _addresses(self, call: Call) -> list[tuple[Cidr, IPAddress | None]]:
-        if not self._present:
+    def _load(self) -> _Written:
+        if self._read is None:  # not at once: DEL does not look at the configuration
+            self._read = _Written(self.conf)
+        return self._read
+
+    def _addresses(self, call: Call, written: _Written) -> list[tuple[Cidr, IPAddress | None]]:
+        if not written.present:
             raise CniError("IPAM config missing 'ipam' key")
-        extra = self._from_args(call) if call.args else []
-        asked = self._asked(call.runtime_config)
+        extra = _from_args(call) if call.args else []
+        asked = _asked(written.args, call.runtime_config)
         found: list[tuple[Cidr, IPAddress | None]] = [(cidr, None) for cidr in asked]
         if not asked:
-            for text, gateway in self._written:
+            for text, gateway in written.addresses:
                 found.append((_cidr(text, "the 'address' field is expected to be"), gateway))
             found += extra
         for family in (4, 6):
@@ -73,25 +70,43 @@ class Static(Plugin):
                 )
         return found
 
-    def _asked(self, runtime_config: Mapping[str, Any]) -> list[Cidr]:
-        capability = Conf(runtime_config, "", path="runtimeConfig", prefix="").texts("ips")
-        asked: list[Cidr] = []
-        for source in (self._args, capability):
-            if not source:
-                continue
-            asked = [_cidr(text, "an entry in the 'ips' field is NOT") for text in source]
-        return asked
 
-    def _from_args(self, call: Call) -> list[tuple[Cidr, IPAddress | None]]:
-        args = load_args(call.args, ("IP", "GATEWAY"))
-        found: list[tuple[Cidr, IPAddress | None]] = [
-            (_cidr(item.strip(), "the 'ip' field is expected to be"), None)
-            for item in (args["IP"].split(",") if args.get("IP") else ())
+class _Written:
+    """What stands in a configuration."""
+
+    def __init__(self, conf: NetworkConf) -> None:
+        whole = Conf(conf.raw, "Net", prefix="")
+        self.present = "ipam" in whole
+        ipam = whole.child("ipam", "IPAMConfig")
+        self.addresses = [
+            (item.text("address"), item.ip("gateway"))
+            for item in ipam.children("addresses", "Address", "main.Address")
         ]
-        for item in args["GATEWAY"].split(",") if args.get("GATEWAY") else ():
-            gateway = _gateway(item)
-            found = [(a, gateway if a.contains(gateway) else g) for a, g in found]
-        return found
+        self.routes = ipam.routes()
+        self.dns = ipam.dns()
+        self.args = whole.child("args").child("cni", "IPAMArgs").texts("ips")
+
+
+def _asked(args: list[str], runtime_config: Mapping[str, Any]) -> list[Cidr]:
+    capability = Conf(runtime_config, "", path="runtimeConfig", prefix="").texts("ips")
+    asked: list[Cidr] = []
+    for source in (args, capability):
+        if not source:
+            continue
+        asked = [_cidr(text, "an entry in the 'ips' field is NOT") for text in source]
+    return asked
+
+
+def _from_args(call: Call) -> list[tuple[Cidr, IPAddress | None]]:
+    args = load_args(call.args, ("IP", "GATEWAY"))
+    found: list[tuple[Cidr, IPAddress | None]] = [
+        (_cidr(item.strip(), "the 'ip' field is expected to be"), None)
+        for item in (args["IP"].split(",") if args.get("IP") else ())
+    ]
+    for item in args["GATEWAY"].split(",") if args.get("GATEWAY") else ():
+        gateway = _gateway(item)
+        found = [(a, gateway if a.contains(gateway) else g) for a, g in found]
+    return found
 
 
 def _cidr(text: str, complaint: str) -> Cidr:

@@ -1,0 +1,187 @@
+"""A node and a pod in a holder, on which CNI plugins can be tried, native or real."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from pytest_multinet.cni import binary
+from pytest_multinet.cni.native import links
+from pytest_multinet.cni.runtime import Runtime, Sandbox
+from pytest_multinet.errors import NetlinkError
+from pytest_multinet.net import decode, requests
+from pytest_multinet.net.decode import LinkInfo
+from pytest_multinet.net.holder import HeldNamespace, Holder
+from pytest_multinet.net.rtnl import Rtnl
+
+CNI_PATH = os.environ.get("MULTINET_CNI_PLUGINS") or "/opt/cni/bin:/usr/lib/cni"
+SANDBOX = "/var/run/netns/cni-6b0ba5d9"
+MASTER_MAC, SECOND_MAC = "02:aa:00:00:00:01", "02:aa:00:00:00:02"
+_WITHOUT_DAD = [("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/all/accept_dad", "0")]
+_INTERFACE_SYSCTLS = (
+    "ipv4/conf/{}/arp_notify",
+    "ipv4/conf/{}/arp_filter",
+    "ipv4/conf/{}/rp_filter",
+    "ipv6/conf/{}/ndisc_notify",
+    "ipv6/conf/{}/disable_ipv6",
+    "ipv6/conf/{}/accept_ra",
+    "ipv6/conf/{}/accept_dad",
+)
+_NODE_SYSCTLS = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
+_CHOSEN = re.compile(r"02:(00|aa|bb):00:00:00:..").fullmatch
+_RANDOM_NAME = re.compile(r"\bveth[0-9a-f]{8}\b")
+
+
+def version_of(plugin: str) -> str | None:
+    """The version that a plugin's binary tells, ``None`` where there is no binary."""
+    path = binary.find_plugin(CNI_PATH, plugin)
+    if path is None:
+        return None
+    told = subprocess.run([path], capture_output=True, text=True, check=False).stderr
+    found = re.search(r"v([0-9.]+)", told)
+    return found[1] if found else "unknown"
+
+
+class Site:
+    """A node with ``eth1`` (default route, 192.168.50.1/24) and ``eth2``, and one pod.
+
+    It is a host for the runtime.
+    """
+
+    def __init__(self, holder: Holder, *, real: bool = False, cni_path: str = CNI_PATH) -> None:
+        self.holder = holder
+        self.state: dict[str, Any] = {}
+        self.cluster_state: dict[str, Any] = {}
+        self.cni_path = cni_path
+        self.name = "worker"
+        self._viewed = False
+        names = ["worker", "switch", "pod"]
+        self.namespace, self.switch, self.pod = holder.namespaces(names, _WITHOUT_DAD)
+        self.sandbox = Sandbox("c0ffee", self.pod, SANDBOX)
+        self.runtime = Runtime(self, real=real)
+        for name, mac in (("eth1", MASTER_MAC), ("eth2", SECOND_MAC)):
+            self.namespace.rtnl.execute(
+                requests.veth(name, name, peer_ns_fd=self.switch.fd, mac=mac)
+            )
+            both = [(n, self.index(name, n)) for n in (self.namespace, self.switch)]
+            for namespace, index in both:
+                namespace.rtnl.execute(requests.set_link(index, up=True))
+            for namespace, index in both:  # reading a link settles its carrier
+                namespace.rtnl.link(index)
+        index = self.index("eth1")
+        self.namespace.rtnl.execute(
+            requests.address(index, ip_address("192.168.50.1"), 24),
+            requests.route(
+                (ip_address("0.0.0.0"), 0), index=index, gateway=ip_address("192.168.50.254")
+            ),
+        )
+
+    def another_pod(self, container_id: str = "decaf") -> Sandbox:
+        """A second pod on the same node."""
+        (namespace,) = self.holder.namespaces([container_id], _WITHOUT_DAD)
+        return Sandbox(container_id, namespace, f"/var/run/netns/{container_id}")
+
+    def index(self, name: str, namespace: HeldNamespace | None = None) -> int:
+        """Index of a link, on the node unless told otherwise."""
+        index = (namespace or self.namespace).rtnl.index(name)
+        assert index is not None, f"no link {name}"
+        return index
+
+    def exec_plugin(
+        self, plugin_type: str, env: Mapping[str, str], stdin: bytes, sandbox: HeldNamespace
+    ) -> tuple[int, bytes, bytes] | None:
+        path = binary.find_plugin(self.cni_path, plugin_type)
+        if path is None:
+            return None
+        if not self._viewed:
+            self.holder.view(self.namespace, self.name, "127.0.0.1 localhost\n")
+            self._viewed = True
+        return binary.run_plugin(self.namespace, sandbox, str(Path(path)), env, stdin)
+
+    def close(self) -> None:
+        """Give everything back."""
+        for namespace in (self.pod, self.namespace, self.switch):
+            namespace.close()
+
+    def picture(self) -> dict[str, Any]:
+        """Everything that plugins change, in words that two sites share."""
+        return {
+            where: _picture(namespace, _NODE_SYSCTLS if where == "node" else ())
+            for where, namespace in (("node", self.namespace), ("pod", self.pod))
+        }
+
+    def mac_names(self) -> dict[str, str]:
+        """A name for every MAC address that a link here has: they are mostly random."""
+        names: dict[str, str] = {}
+        for where, namespace in (("node", self.namespace), ("pod", self.pod)):
+            for link in decode.links(namespace.rtnl):
+                if link.mac:
+                    names.setdefault(link.mac, f"<mac of {where} {neutral(link.name)}>")
+        return names
+
+
+def neutral(text: str) -> str:
+    """A text without what is random in it."""
+    text = _RANDOM_NAME.sub("veth*", text)
+    text = re.sub(r"Interface:(0x[0-9a-f]+|[0-9]+)", "Interface:#", text)
+    head, several, tail = text.partition("failed to allocate all requested IPs: ")
+    return head + several + " ".join(sorted(tail.split(" "))) if several else text
+
+
+def _picture(namespace: HeldNamespace, sysctls: tuple[str, ...]) -> dict[str, Any]:
+    rtnl = namespace.rtnl
+    for link in 2 * decode.links(rtnl):  # reading a link settles its carrier, then its bridge's
+        rtnl.link(link.index)
+    found = decode.links(rtnl)
+    addresses = decode.addresses(rtnl)
+    names = {link.index: neutral(link.name) for link in found}
+    told: dict[str, Any] = {}
+    for link in found:
+        told.setdefault(neutral(link.name), []).append(
+            {
+                **_link(rtnl, link, names),
+                "addresses": [
+                    str(a) for a in addresses.get(link.index, []) if not a.is_link_local
+                ],
+                "sysctls": _sysctls(namespace, link.name),
+            }
+        )
+    routes = [
+        str(route)
+        for route in decode.routes(rtnl, names)
+        if not route.destination.is_link_local and not route.destination.is_multicast
+    ]
+    settings = dict(zip(sysctls, _read(namespace, sysctls), strict=True))
+    return {"links": told, "routes": routes, "sysctls": settings}
+
+
+def _link(rtnl: Rtnl, link: LinkInfo, names: Mapping[int, str]) -> dict[str, Any]:
+    more = links.decode(rtnl.link(link.index))
+    return {
+        "type": link.type,
+        "mode": link.mode,
+        "mtu": link.mtu,
+        "flags": link.flag_names,
+        "state": link.state,
+        "mac": link.mac if _CHOSEN(link.mac) else "random",
+        "master": names.get(link.master or 0),
+        "queue length": more.queue_length,
+        "promiscuity": more.promiscuity,
+    }
+
+
+def _sysctls(namespace: HeldNamespace, name: str) -> dict[str, str]:
+    paths = [template.format(name) for template in _INTERFACE_SYSCTLS]
+    return dict(zip(_INTERFACE_SYSCTLS, _read(namespace, paths), strict=True))
+
+
+def _read(namespace: HeldNamespace, paths: Any) -> list[str]:
+    try:
+        return namespace.holder.sysctls([(namespace, path, None) for path in paths])
+    except NetlinkError as error:
+        return [str(error)] * len(paths)

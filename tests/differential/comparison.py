@@ -1,0 +1,121 @@
+"""One configuration tried on two like sites: ours on one, the real plugins on the other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+from pytest_multinet.cni.result import Result
+from pytest_multinet.errors import CniError, ManifestError, NeedsCapability
+from pytest_multinet.model.nad import NetworkConfList, parse_network_config
+from pytest_multinet.net import requests
+from pytest_multinet.net.holder import Holder
+from tests.cni_site import Site, neutral
+
+TAKEN_MAC = "02:00:00:00:00:aa"
+
+
+@dataclass
+class Trial:
+    """What is tried: a list of plugins, and what the runtime and the node add to it."""
+
+    plugins: list[dict[str, Any]]
+    version: str = "1.0.0"
+    ifname: str = "net1"
+    args: dict[str, str] = field(default_factory=dict)
+    runtime_config: dict[str, Any] = field(default_factory=dict)
+    prepared: str = ""
+
+    def network(self) -> NetworkConfList:
+        return parse_network_config(
+            {"cniVersion": self.version, "name": "net", "plugins": self.plugins}
+        )
+
+
+def outcomes(holder: Holder, trial: Trial, *, real: bool) -> dict[str, Any]:
+    """Everything that can be seen of ADD, CHECK, DEL and a second DEL."""
+    site = Site(holder, real=real)
+    try:
+        prepare(site, trial)
+        return _outcomes(site, trial)
+    finally:
+        site.close()
+
+
+def _outcomes(site: Site, trial: Trial) -> dict[str, Any]:
+    try:
+        network = trial.network()
+    except ManifestError as error:  # refused before any plugin is called
+        return {"refused": error.message}
+
+    def call(verb: str) -> Any:
+        try:
+            result = getattr(site.runtime, verb)(
+                network,
+                site.sandbox,
+                trial.ifname,
+                args=trial.args,
+                runtime_config=trial.runtime_config,
+            )
+        except CniError as error:
+            return _told(error, site)
+        except NeedsCapability as error:
+            return {"needs": error.capability}
+        return _shown(result, site) if isinstance(result, Result) else result
+
+    seen: dict[str, Any] = {"ADD": call("add"), "after ADD": site.picture()}
+    if trial.version not in ("0.1.0", "0.2.0", "0.3.0", "0.3.1"):
+        seen["CHECK"] = call("check")
+    seen["DEL"] = call("delete")
+    seen["after DEL"] = site.picture()
+    seen["second DEL"] = call("delete")
+    return seen
+
+
+def _told(error: CniError, site: Site) -> dict[str, Any]:
+    details = error.details
+    return {
+        "plugin": error.plugin,
+        "code": error.code,
+        "msg": _without_macs(neutral(error.msg), site),
+        "details": _without_macs(neutral(details), site),
+    }
+
+
+def _shown(result: Result, site: Site) -> Any:
+    return json.loads(_without_macs(neutral(json.dumps(result.to_dict("1.0.0"))), site))
+
+
+def _without_macs(text: str, site: Site) -> str:
+    for mac, name in site.mac_names().items():
+        text = text.replace(mac, name)
+    return text
+
+
+# --- what is there already ------------------------------------------------------------------
+
+
+def prepare(site: Site, trial: Trial) -> None:
+    """Put the site into the state that the trial asks for."""
+    node, pod = site.namespace, site.pod
+    if trial.prepared == "interface taken":
+        pod.rtnl.execute(requests.veth(trial.ifname, "other"))
+    elif trial.prepared == "no default route":
+        node.rtnl.execute(
+            requests.route((ip_address("0.0.0.0"), 0), index=site.index("eth1"), delete=True)
+        )
+    elif trial.prepared == "passthru macvlan on eth1":
+        node.rtnl.execute(requests.macvlan("mv0", site.index("eth1"), mode="passthru"))
+    elif trial.prepared == "MAC in use on eth1":
+        node.rtnl.execute(requests.macvlan("mv0", site.index("eth1"), mac=TAKEN_MAC))
+        node.rtnl.execute(requests.set_link(site.index("mv0"), up=True))
+    elif trial.prepared == "bridge with an address":
+        node.rtnl.execute(requests.bridge("br0", mac="02:bb:00:00:00:01"))
+        index = site.index("br0")
+        node.rtnl.execute(requests.address(index, ip_address("10.9.9.1"), 24))
+    elif trial.prepared == "address on lo":
+        pod.rtnl.execute(requests.address(1, ip_address("10.9.9.1"), 24))
+    else:
+        assert not trial.prepared, trial.prepared
