@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,8 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Find the settings; nothing is probed and nothing is built."""
-    if not config.pluginmanager.is_registered(fixtures):
-        config.pluginmanager.register(fixtures, fixtures.__name__)
+    _register_fixtures(config)
     config.addinivalue_line(
         "markers",
         'multinet_backend(*names): run the test only on these backends ("embedded", "kind"), '
@@ -48,6 +48,28 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SETTINGS] = settings
+
+
+def _register_fixtures(config: pytest.Config) -> None:
+    """Register the fixtures, without the name ``kind_cluster`` where a plugin owns that."""
+    plugins = config.pluginmanager
+    if plugins.is_registered(fixtures):
+        return
+    ours = fixtures
+    if _owner_of_kind_cluster(config) is not None:
+        ours = ModuleType(fixtures.__name__)
+        vars(ours).update({k: v for k, v in vars(fixtures).items() if k != "kind_cluster"})
+    plugins.register(ours, fixtures.__name__)
+
+
+def _owner_of_kind_cluster(config: pytest.Config) -> str | None:
+    """The name of another plugin, not a conftest.py, that has a fixture ``kind_cluster``."""
+    ours = fixtures.kind_cluster
+    for name, plugin in config.pluginmanager.list_name_plugin():
+        theirs = getattr(plugin, "__dict__", {}).get("kind_cluster", ours)
+        if theirs is not ours and not name.endswith("conftest.py"):
+            return name
+    return None
 
 
 def _settings(config: pytest.Config) -> session_settings.Settings:
@@ -65,10 +87,17 @@ def _settings(config: pytest.Config) -> session_settings.Settings:
     )
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Show the settings that differ from their defaults, and their sources."""
     changed = str(config.stash[SETTINGS])
-    return f"multinet: {changed}" if changed else None
+    lines = [f"multinet: {changed}"] if changed else []
+    owner = _owner_of_kind_cluster(config)
+    if owner is not None:
+        lines.append(
+            f"multinet: the fixture kind_cluster is plugin {owner}'s; ours is multinet_cluster, "
+            "or 'from pytest_multinet.fixtures import kind_cluster'"
+        )
+    return lines
 
 
 # --- collection ---------------------------------------------------------------------------------
@@ -130,20 +159,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         names.insert(0, fixtures.ENVIRONMENT)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Record the backend, for the summary and for junit files."""
-    registry = item.config.stash.get(REGISTRY, None)
-    uses = "multinet_cluster" in getattr(item, "fixturenames", ())
-    if registry and uses and all(name != PROPERTY for name, _ in item.user_properties):
-        item.user_properties.append((PROPERTY, registry.choice.backend))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Skip what cannot be done here; show our errors without our inside."""
+    """Record the backend; skip what cannot be done here; show our errors without our inside."""
+    if call.when == "call":
+        _record_backend(item)
     if call.excinfo is None:
         return (yield)
     from pytest_multinet.report import terminal
@@ -152,6 +174,17 @@ def pytest_runtest_makereport(
     report = yield
     terminal.shorten(item, call, report)
     return report
+
+
+def _record_backend(item: pytest.Item) -> None:
+    """Note the backend of a test that used it, for the summary and for junit files."""
+    registry = item.config.stash.get(REGISTRY, None)
+    request: pytest.FixtureRequest | None = getattr(item, "_request", None)
+    if registry is None or request is None or "multinet_cluster" not in request.fixturenames:
+        return
+    entry = (PROPERTY, registry.choice.backend)
+    if entry not in item.user_properties:
+        item.user_properties.append(entry)
 
 
 # --- fixtures -----------------------------------------------------------------------------------

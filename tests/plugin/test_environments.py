@@ -230,3 +230,58 @@ def test_wrong_type_of_configuration_is_explained(pytester: pytest.Pytester, run
     result.stdout.fnmatch_lines(
         ["*multinet_cluster_config at *conftest.py:* returned {'nodes': 2}; expected a Cluster*"]
     )
+
+
+OTHER_PLUGIN = """
+import pytest
+
+@pytest.fixture(scope="session")
+def kind_cluster():
+    return "theirs"
+"""
+
+
+def test_name_kind_cluster_of_another_plugin_stays_its_own(
+    pytester: pytest.Pytester, run: Run
+) -> None:
+    pytester.makepyfile(
+        another_plugin=OTHER_PLUGIN,
+        test_theirs="""
+            def test_it(kind_cluster, multinet_cluster, multinet_pod):
+                assert kind_cluster == "theirs"
+                assert multinet_cluster.backend == "embedded"
+        """,
+        test_ours="""
+            from pytest_multinet.fixtures import kind_cluster
+
+            def test_it(kind_cluster, multinet_cluster):
+                assert kind_cluster is multinet_cluster
+        """,
+    )
+    pytester.syspathinsert()
+    result = run("-p", "another_plugin")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "multinet: the fixture kind_cluster is plugin another_plugin's; ours is multinet_cluster*"
+        ]
+    )
+
+
+def test_kind_cluster_in_a_conftest_is_no_other_plugin(
+    pytester: pytest.Pytester, run: Run
+) -> None:
+    pytester.makepyfile(test_it="def test_it(kind_cluster, multinet_pod): kind_cluster.pods()")
+    imports = "from pytest_multinet.fixtures import *\n"
+    overrides = """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def kind_cluster(kind_cluster):
+            return kind_cluster
+    """
+    for text in imports, overrides:
+        pytester.makeconftest(text)
+        result = run()
+        result.assert_outcomes(passed=1)
+        result.stdout.no_fnmatch_line("*the fixture kind_cluster is*")

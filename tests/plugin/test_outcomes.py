@@ -29,10 +29,11 @@ def test_summary_counts_the_tests_and_names_the_backend(
         """
         def test_one(kind_cluster): pass
         def test_two(multinet_pod): pass
-        def test_three(): pass
+        def test_three(request): request.getfixturevalue("kind_cluster")
+        def test_four(): pass
         """
     )
-    line = "multinet: 2 tests on embedded (not Kubernetes); real: --multinet-backend=kind"
+    line = "multinet: 3 tests on embedded (not Kubernetes); real: --multinet-backend=kind"
     for arguments in (), ("-q",), ("-qq",):
         run("--multinet-backend=embedded", *arguments).stdout.fnmatch_lines(
             [line.replace("[", "?")]
