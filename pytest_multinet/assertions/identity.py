@@ -17,6 +17,9 @@ def is_from(target: Target, source: NetworkStack, address: IPAddress, over: str 
         return True
     entry = source.prober.neighbour(address, over) if over else None
     if entry is not None and entry.mac is not None:
+        status = target.network_status if isinstance(target, Pod) else ()
+        if any(s.mac.lower() == entry.mac for s in status):
+            return True
         if any(i.mac == entry.mac for i in target.interfaces):
             return True
         return not _has_twin(target, address)

@@ -10,7 +10,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_multinet.cluster.base import Cluster, Handle, Network, Node, NodeLink, Pod
+from pytest_multinet.cluster import kubernetes_state
+from pytest_multinet.cluster.base import (
+    Cluster,
+    Handle,
+    MultusState,
+    Network,
+    Node,
+    NodeLink,
+    Pod,
+)
 from pytest_multinet.cluster.images import images_of, set_pull_policy
 from pytest_multinet.cluster.pod_exec import PodExecStream, run_in_pod, with_environment
 from pytest_multinet.cluster.pod_wait import (
@@ -35,7 +44,7 @@ from pytest_multinet.errors import (
 )
 from pytest_multinet.model.attachment import NETWORK_STATUS_ANNOTATION
 from pytest_multinet.model.interface import ExecResult
-from pytest_multinet.model.manifest import Document
+from pytest_multinet.model.manifest import Document, load_documents
 from pytest_multinet.model.nad import NetworkAttachmentDefinition
 from pytest_multinet.model.network_status import NetworkStatus, parse_network_status
 from pytest_multinet.model.pod import PodManifest
@@ -49,6 +58,8 @@ _AT_ONCE = 8  # requests in flight while a batch of pods is made
 
 class KubernetesPod(Pod):
     """A pod of a real cluster."""
+
+    cluster: KubernetesCluster  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self, cluster: KubernetesCluster, manifest: PodManifest, seen: dict[str, Any]
@@ -169,6 +180,21 @@ class KubernetesPod(Pod):
         query = {"container": container or self.container}
         return self.cluster.kube.text(f"{self.path}/log", query)
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What Kubernetes noted about it, oldest first."""
+        return kubernetes_state.events(self.cluster.kube, self.namespace, self.name, self.uid)
+
+    @property
+    def owner(self) -> Mapping[str, Any] | None:
+        """The workload that made it."""
+        return kubernetes_state.owner(self.cluster.kube, self._seen["metadata"])
+
+    @property
+    def started(self) -> float | None:
+        """When kubelet took it, seconds since the epoch."""
+        return kubernetes_state.moment((self.refresh().get("status") or {}).get("startTime"))
+
     def delete(self) -> None:
         """Delete it and wait until its sandbox is gone."""
         self.cluster.delete_pods([self])
@@ -213,6 +239,25 @@ class KubernetesObject(Handle):
     def manifest(self) -> dict[str, Any]:
         """The object as the API server has it now."""
         return self._cluster.kube.get(self.path)
+
+    @property
+    def pods(self) -> tuple[KubernetesPod, ...]:
+        """The pods that a workload's selector takes; a Deployment's once they are ready."""
+        found = self.manifest
+        if self.kind in ("Deployment", "ReplicaSet"):
+            wanted = found["spec"].get("replicas", 1)
+            folder, _, name = self.path.rpartition("/")
+            self._cluster.await_object(
+                folder,
+                {"fieldSelector": f"metadata.name={name}"},
+                lambda o: (o.get("status") or {}).get("readyReplicas", 0) >= wanted,
+                what=f"{self.kind} {self.name}",
+            )
+        labels: Mapping[str, str] = (found["spec"].get("selector") or {}).get("matchLabels") or {}
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        path = f"/api/v1/namespaces/{found['metadata']['namespace']}/pods"
+        items = self._cluster.kube.get(path, {"labelSelector": selector})["items"]
+        return tuple(self._cluster.adopt(item) for item in items)
 
     def delete(self) -> None:
         """Delete it and what it owns, and wait until it is gone."""
@@ -281,6 +326,23 @@ class KubernetesCluster(Cluster):
                 "install it with: pip install 'pytest-multinet[kind]'"
             ) from error
         return cast("Any", config).new_client_from_config(config_file=str(self.kubeconfig))
+
+    # --- for a diagnosis --------------------------------------------------------------------
+
+    @property
+    def definitions(self) -> tuple[NetworkAttachmentDefinition, ...]:
+        """Every NetworkAttachmentDefinition in the cluster that can be read."""
+        return kubernetes_state.definitions(self.kube)
+
+    def adopt(self, item: Mapping[str, Any]) -> KubernetesPod:
+        """A handle for a pod that something else made, from its object."""
+        whole = {"apiVersion": "v1", "kind": "Pod", **item}
+        (document,) = load_documents(whole)
+        return KubernetesPod(self, PodManifest.from_document(document), dict(item))
+
+    def multus_states(self) -> tuple[MultusState, ...]:
+        """How Multus stands on each node."""
+        return kubernetes_state.multus_states(self.kube, self.nodes)
 
     # --- objects ----------------------------------------------------------------------------
 

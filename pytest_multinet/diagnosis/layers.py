@@ -67,7 +67,7 @@ def diagnose_path(
     """The first broken layer between ``source`` and ``address``."""
     stack = target if isinstance(target, NetworkStack) else None
     context = Context(
-        cluster=_cluster_of(source),
+        cluster=_cluster_of(source) or (stack and _cluster_of(stack)),
         source=source,
         target=stack or _owner(source, address),
         address=address,

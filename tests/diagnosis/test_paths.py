@@ -5,20 +5,26 @@ from __future__ import annotations
 import pytest
 
 from pytest_multinet import assert_interface, assert_ping, assert_route
-from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.base import Cluster, Node
 
 from .conftest import SHORT, at, host_local, named, network, pod, text_of, two_pods
 
 V6 = "fd00:1::"
 
 
+def _veth(node: Node, name: str) -> None:
+    """A master that leads nowhere: a veth whose other end stays on the node."""
+    peer = f"{name}p"
+    node.exec(["ip", "link", "add", name, "type", "veth", "peer", "name", peer], check=True)
+    for end in (name, peer):
+        node.exec(["ip", "link", "set", end, "up"], check=True)
+
+
 def test_masters_that_nothing_joins(cluster: Cluster) -> None:
     cluster.apply([network("mv"), network("apart", master="eth5")])
     for name in ("worker", "worker2"):
         node = cluster.node(name)
-        node.exec([*"ip link add eth5 type veth peer name eth5p".split()], check=True)
-        node.exec(["ip", "link", "set", "eth5p", "up"], check=True)
-        node.exec(["ip", "link", "set", "eth5", "up"], check=True)
+        _veth(node, "eth5")
     try:
         a, b = two_pods(cluster, "apart")
         (c,) = cluster.apply(pod(cluster, "c", "worker", at("apart", "10.1.1.103/24")))
@@ -95,9 +101,8 @@ def test_a_node_and_its_own_pod(cluster: Cluster, source: str) -> None:
     node = cluster.node("worker")
     node.exec(["ip", "address", "add", "10.1.1.1/24", "dev", "eth1"], check=True)
     ends = (node, a) if source == "node" else (a, node)
-    over = "net1" if source == "node" else "net1"
     target = "10.1.1.101" if source == "node" else "10.1.1.1"
-    interface = "eth1" if source == "node" else over
+    interface = "eth1" if source == "node" else "net1"
 
     text = text_of(lambda: assert_ping(ends[0], target, interface=interface, within=SHORT))
     assert "[own-macvlan]" in text

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from pytest_multinet import MultinetError, assert_ping
+from pytest_multinet import MultinetError, assert_interface, assert_ping
 from pytest_multinet.cluster.base import Cluster
 
-from .conftest import at, definition, host_local, named, network, pod, text_of, two_pods
+from .conftest import SHORT, at, definition, host_local, named, network, pod, text_of, two_pods
 
 
 def test_a_plugin_that_is_not_on_the_node(cluster: Cluster) -> None:
@@ -186,3 +186,37 @@ def test_a_sound_set_up_is_explained_to_nobody(cluster: Cluster) -> None:
     cluster.apply([network("mv")])
     a, b = two_pods(cluster)
     assert assert_ping(a, b, interface="net1").attempts == 1
+
+
+def _deployment(cluster: Cluster, name: str, *, on_template: bool) -> dict[str, object]:
+    annotation = {"k8s.v1.cni.cncf.io/networks": json.dumps([at("mv", "10.1.1.50/24")])}
+    body = pod(cluster, name, "worker")
+    template = {"metadata": {"labels": {"app": name}}, "spec": body["spec"]}
+    template["spec"].pop("terminationGracePeriodSeconds")
+    if on_template:
+        template["metadata"]["annotations"] = annotation
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "annotations": {} if on_template else annotation},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": name}},
+            "template": template,
+        },
+    }
+
+
+def test_an_annotation_on_the_deployment_instead_of_its_template(cluster: Cluster) -> None:
+    cluster.apply([network("mv")])
+    (wrong,) = cluster.apply(_deployment(cluster, "wrong", on_template=False))
+    (plain,) = cluster.apply(pod(cluster, "plain", "worker"))
+
+    assert (
+        named(lambda: assert_interface(wrong.pods[0], "net1", within=SHORT))
+        == "annotation-on-workload"
+    )
+    assert named(lambda: assert_interface(plain, "net1", within=SHORT)) == ""
+    wrong.delete()
+    (right,) = cluster.apply(_deployment(cluster, "right", on_template=True))
+    assert assert_interface(right.pods[0], "net1", address="10.1.1.50/24")
