@@ -503,6 +503,7 @@ class Cluster(ABC):
         backend: ``embedded``, ``kind`` or ``kubeconfig``.
         config: what it was made from.
         namespace: Kubernetes namespace of objects that name none.
+        attached: taken over from an earlier run that kept it.
         search_path: folders in which ``apply`` looks for a relative path, in order.
         progress: called with one line for every stage of long work.
         explain: called with an error before it is raised, and the pods that were being made;
@@ -512,6 +513,7 @@ class Cluster(ABC):
     backend: str
     config: ClusterConfig
     namespace: str = "default"
+    attached: bool = False
 
     def __init__(self, config: ClusterConfig) -> None:
         self.config = config
@@ -555,9 +557,7 @@ class Cluster(ABC):
     def _make_network(self, definition: NetworkAttachmentDefinition) -> Network: ...
 
     @abstractmethod
-    def _make_pods(
-        self, manifests: Sequence[PodManifest], *, wait: bool
-    ) -> list[Pod]:
+    def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
         """Start pods together; when one fails, those of this call are removed again."""
 
     @abstractmethod
@@ -760,7 +760,9 @@ class Cluster(ABC):
                     "name": p.name,
                     "namespace": p.namespace,
                     "node": p.node.name,
-                    "interfaces": {s.interface: [str(ip) for ip in s.ips] for s in p.network_status},
+                    "interfaces": {
+                        s.interface: [str(ip) for ip in s.ips] for s in p.network_status
+                    },
                 }
                 for p in self.pods()
             ],
@@ -789,9 +791,7 @@ class Cluster(ABC):
         places = "\n  ".join(dict.fromkeys(map(str, tried)))
         raise UsageError(f"no manifest {str(source)!r}; looked for\n  {places}")
 
-    def create_pods(
-        self, manifests: Sequence[PodManifest], *, wait: bool = True
-    ) -> list[Pod]:
+    def create_pods(self, manifests: Sequence[PodManifest], *, wait: bool = True) -> list[Pod]:
         """Start several pods together, under the rule for repeated names."""
         return self._pods_once(manifests, call_site(), wait=wait)
 
@@ -834,9 +834,7 @@ class Cluster(ABC):
         self._made[key] = _Made(handle, digest, where)
         return handle
 
-    def _pods_once(
-        self, manifests: Sequence[PodManifest], where: str, *, wait: bool
-    ) -> list[Pod]:
+    def _pods_once(self, manifests: Sequence[PodManifest], where: str, *, wait: bool) -> list[Pod]:
         keys = [("Pod", m.namespace, m.name) for m in manifests]
         digests = [_digest(m.raw) for m in manifests]
         wanted: dict[tuple[str, str, str], tuple[PodManifest, str]] = {}
