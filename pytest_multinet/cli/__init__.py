@@ -82,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("id", nargs="?", metavar="ID", help="as 'multinet ls' shows it")
     command.add_argument("--all", action="store_true", help="end all")
 
+    _add(commands, "gc", "remove what crashed runs left", environments.gc)
+
     command = _add(commands, "doctor", "tell what works here and what to do", doctor.doctor)
     _add_json(command)
     return parser

@@ -1,4 +1,4 @@
-"""``multinet ls``, ``exec``, ``shell`` and ``down``: environments that were kept."""
+"""``multinet ls``, ``exec``, ``shell``, ``down``, ``gc``: what runs have left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from pytest_multinet.errors import UsageError
-from pytest_multinet.session.keep import attach, take_down
+from pytest_multinet.session.keep import attach, reap, take_down
 from pytest_multinet.session.ledger import Ledger, Record
 
 
@@ -48,6 +48,16 @@ def down(arguments: argparse.Namespace) -> int:
     for record in records:
         take_down(record, ledger)
         print(f"{record.id} ended")
+    return 0
+
+
+def gc(arguments: argparse.Namespace) -> int:
+    """Remove what crashed runs left; what was kept on purpose stays."""
+    removed = reap()
+    for name in removed:
+        print(f"{name} removed")
+    if not removed:
+        print("nothing to remove")
     return 0
 
 

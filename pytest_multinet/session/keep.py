@@ -99,3 +99,26 @@ def take_down(record: Record, ledger: Ledger) -> None:
     """End an environment that was kept and strike it off."""
     attach(record).down()
     ledger.remove(record.id)
+
+
+def forget(cluster: Cluster) -> None:
+    """Strike off a cluster that an earlier run kept and this one has closed."""
+    ledger = Ledger()
+    for record in ledger.records():
+        if (record.backend, record.cluster) == (cluster.backend, cluster.name):
+            ledger.remove(record.id)
+
+
+def reap() -> list[str]:
+    """Remove what runs left that could not end; the names of what was removed.
+
+    On embedded nothing can be left but records, which :class:`Ledger` strikes off itself.
+    """
+    Ledger().records()
+    from pytest_multinet.cluster.record import records, state_root
+
+    if all(record.state == "kept" for record in records(state_root())):
+        return []
+    from pytest_multinet.cluster import kind
+
+    return kind.reap()

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_multinet.errors import MultinetError, UsageError
 from pytest_multinet.session.backend import Choice, choose, open_chosen, silent
-from pytest_multinet.session.keep import Kept, keep_cluster
+from pytest_multinet.session.keep import Kept, forget, keep_cluster
+from pytest_multinet.session.settings import DEFAULT
 from pytest_multinet.session.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -183,19 +184,31 @@ class Registry:
         for key, shared in list(self._shared.items()):
             if shared.count == 0:
                 del self._shared[key]
-                shared.cluster.close()
+                self._close(shared.cluster)
 
     def _search_path(self) -> Sequence[Path]:
         return [self._folder(), self.root]
 
     def _end(self, cluster: Cluster) -> None:
-        keep = self.settings.keep
-        if keep == "always" or (keep == "failed" and self._tests_failed()):
+        if self._keeps(cluster):
             rerun = " ".join(["pytest", "--lf", *self.settings.flags()])
             kept = keep_cluster(cluster, worker=self.worker, folder=self.root, rerun=rerun)
             self.kept.append(kept)
         else:
-            cluster.close()
+            self._close(cluster)
+
+    def _keeps(self, cluster: Cluster) -> bool:
+        """Whether to keep a cluster; what an earlier run kept stays until told otherwise."""
+        keep = self.settings.keep
+        if cluster.attached and self.settings.source("keep") == DEFAULT:
+            return True
+        return keep == "always" or (keep == "failed" and self._tests_failed())
+
+    @staticmethod
+    def _close(cluster: Cluster) -> None:
+        cluster.close()
+        if cluster.attached:
+            forget(cluster)
 
     def close(self) -> None:
         """End what is left over at the end of the run; what goes wrong is a problem."""
