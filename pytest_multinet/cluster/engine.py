@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import struct
 import subprocess
 import tarfile
@@ -70,10 +71,23 @@ class Engine:
                 "the kind backend needs the Python package 'docker'; "
                 "install it with: pip install 'pytest-multinet[kind]'"
             ) from error
+        self._knock()
         environment = {**os.environ, "DOCKER_HOST": self.host}
         make = cast("Any", docker).DockerClient.from_env
         with self._answers("connect to Docker"):
             return make(timeout=self._timeout, environment=environment, version="auto")
+
+    def _knock(self) -> None:
+        """Try the socket first: the SDK leaves one open for every failure."""
+        if not self.host.startswith("unix://"):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            knock.settimeout(min(self._timeout, 5.0))
+            try:
+                knock.connect(self.host.removeprefix("unix://"))
+            except OSError as error:
+                why = explain_connection(error, self.host)
+                raise BackendUnavailable(f"connect to Docker: {why}") from error
 
     @contextmanager
     def _answers(self, what: str) -> Iterator[None]:
@@ -304,8 +318,6 @@ class ExecStream:
 
     def send(self, data: bytes, *, end: bool = True) -> None:
         """Write to the program's standard input; ``end`` closes it after that."""
-        import socket
-
         self._socket.sendall(data)
         if end:
             self._socket.shutdown(socket.SHUT_WR)

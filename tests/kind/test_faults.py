@@ -79,6 +79,8 @@ def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     made.stop()
 
 
+# The Docker SDK leaves a socket open for every request that finds no Docker.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_restarted_node_is_noticed_and_docker_may_stop(
     proxy: Proxy, open_cluster: OpenCluster, state: Path
 ) -> None:
