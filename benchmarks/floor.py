@@ -186,7 +186,13 @@ def many(count: int) -> tuple[float, int]:
     hub, made = nodes(3)
     eth1 = wire(made[1], made[2])
     pods = [
-        pod(made[1 + i % 2], 1 + i % 2, 1 + i // 2, eth1[i % 2], f"10.2.{1 + i // 250}.{1 + i % 250}")
+        pod(
+            made[1 + i % 2],
+            1 + i % 2,
+            1 + i // 2,
+            eth1[i % 2],
+            f"10.2.{1 + i // 250}.{1 + i % 250}",
+        )
         for i in range(count)
     ]
     taken = time.perf_counter() - started

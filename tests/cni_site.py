@@ -129,6 +129,7 @@ def neutral(text: str) -> str:
     """A text without what is random in it."""
     text = _RANDOM_NAME.sub("veth*", text)
     text = re.sub(r"Interface:(0x[0-9a-f]+|[0-9]+)", "Interface:#", text)
+    text = text.replace("{0.0.0.0 00000000000000000000ffff00000000}", "{0.0.0.0 00000000}")
     head, several, tail = text.partition("failed to allocate all requested IPs: ")
     return head + several + " ".join(sorted(tail.split(" "))) if several else text
 

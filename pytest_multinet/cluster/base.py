@@ -166,7 +166,7 @@ class NetworkStack(ABC):
         return self.prober.neighbours()
 
     def sysctl(self, path: str) -> str | None:
-        """The value of ``/proc/sys/net/<path>`` in this stack, ``None`` where it cannot be read."""
+        """The value of ``/proc/sys/net/<path>`` here, ``None`` where it cannot be read."""
         return self.prober.sysctl(path)
 
     def address_on(self, interface: str | None, version: int | None = None) -> IPAddress:
@@ -198,7 +198,8 @@ class NetworkStack(ABC):
             return ip_address(target)
         except ValueError:
             raise UsageError(
-                f"target is {target!r}; expected an IP address without prefix length, a pod or a node"
+                f"target is {target!r}; expected an IP address without prefix length, a pod or "
+                "a node"
             ) from None
 
     def ping(

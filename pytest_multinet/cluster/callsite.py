@@ -10,7 +10,7 @@ _PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 def call_site() -> str:
     """``file:line`` of the nearest caller outside this package."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's frame
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - documented
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     if frame is None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from ipaddress import IPv4Address
 from typing import Any
 
+from pytest_multinet.cluster import workload
 from pytest_multinet.cluster.base import (
     Cluster,
     Handle,
@@ -38,7 +39,7 @@ from pytest_multinet.errors import (
     PodError,
 )
 from pytest_multinet.link.veth import VethLink
-from pytest_multinet.model.interface import ExecResult
+from pytest_multinet.model.interface import ExecResult, IPAddress
 from pytest_multinet.model.manifest import Document
 from pytest_multinet.model.nad import (
     NetworkAttachmentDefinition,
@@ -209,9 +210,7 @@ class EmbeddedCluster(Cluster):
             requests.set_link(index, up=True),
             requests.route((_ANYWHERE, 0), gateway=gateway),
             *(
-                requests.route(
-                    (other.pod_network.network_address, 24), gateway=other.address
-                )
+                requests.route((other.pod_network.network_address, 24), gateway=other.address)
                 for other in self._nodes
                 if other is not node
             ),
@@ -293,15 +292,29 @@ class EmbeddedCluster(Cluster):
             )
 
     def _check_object(self, document: Document) -> object:
-        if document.kind != "Namespace":
+        if document.kind in workload.KINDS:
+            self._workload_pods(document)
+        elif document.kind != "Namespace":
             raise NeedsKubernetes(
-                f"{document.source}: embedded has no Kubernetes API for kind {document.kind!r}; it "
-                f"takes Pod, NetworkAttachmentDefinition and Namespace (use --multinet-backend=kind)"
+                f"{document.source}: embedded has no Kubernetes API for {document.kind!r}; it "
+                f"takes Pod, NetworkAttachmentDefinition, Namespace, {', '.join(workload.KINDS)} "
+                f"(use --multinet-backend=kind)"
             )
         return document
 
     def _make_object(self, document: Document) -> Handle:
-        return _Namespace(self, document.name)
+        if document.kind not in workload.KINDS:
+            return _Namespace(self, document.name)
+        pods = self.create_pods(self._workload_pods(document))
+        for pod in pods:
+            if isinstance(pod, EmbeddedPod):
+                pod.workload = document.data
+        return workload.Workload(document, document.namespace or self.namespace, pods, self.forget)
+
+    def _workload_pods(self, document: Document) -> list[PodManifest]:
+        workers = [n.name for n in self._nodes if n.role == "worker"]
+        nodes = workers or [n.name for n in self._nodes]
+        return workload.pods_of(document, self.namespace, nodes)
 
     def _make_network(self, definition: NetworkAttachmentDefinition) -> Network:
         return EmbeddedNetwork(self, definition)
@@ -391,13 +404,8 @@ class EmbeddedCluster(Cluster):
             "ff02::1\tip6-allnodes",
             "ff02::2\tip6-allrouters",
         ]
-        for node in self._nodes:
-            if stack.image is None:
-                lines.append(f"{node.address}\t{node.name}")
-        for pod in self.pods():
-            if isinstance(pod, EmbeddedPod) and pod.stack is stack and pod.network_status:
-                for address in pod.network_status[0].ips:
-                    lines.append(f"{address}\t{pod.name}")
+        known = stack.names or [(str(node.address), node.name) for node in self._nodes]
+        lines += [f"{address}\t{name}" for address, name in known]
         return "\n".join(lines) + "\n"
 
     # --- the end ----------------------------------------------------------------------------
@@ -450,6 +458,6 @@ def _role(config: ClusterConfig, number: int) -> str:
     return "control-plane" if number == 0 else "worker"
 
 
-def _mac(address: IPv4Address) -> str:
+def _mac(address: IPAddress) -> str:
     """The hardware address that Docker gives a container with this address."""
     return f"02:42:{address.packed.hex(':')}"

@@ -17,7 +17,7 @@ from pytest_multinet.net.holder import HeldNamespace, Holder
 
 def new_socket_path() -> Path:
     """A path for the socket of a kept holder, in a short folder of mode 0700 (unix(7))."""
-    return Path(tempfile.mkdtemp(prefix="multinet-", dir="/tmp")) / "holder"  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="multinet-", dir="/tmp")) / "holder"
 
 
 class AttachedCluster:

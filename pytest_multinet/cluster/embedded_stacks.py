@@ -25,11 +25,12 @@ from pytest_multinet.model.pod import Container, PodManifest
 from pytest_multinet.multus.delegates import Delegate, attach, delegates_of, detach
 from pytest_multinet.net import requests
 from pytest_multinet.net.holder import HeldNamespace, HolderRefused
-from pytest_multinet.net.netns import Namespace
 from pytest_multinet.probe.local import LocalProber
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.embedded import EmbeddedCluster
+    from pytest_multinet.cni.runtime import Runtime
+    from pytest_multinet.model.nad import NetworkConfList
 
 UNDERLAY = IPv4Network("172.18.0.0/16")
 POD_NETWORK = IPv4Network("10.244.0.0/16")
@@ -51,6 +52,7 @@ class Stack:
         self.namespace = namespace
         self.hostname = hostname
         self.image = image
+        self.names: list[tuple[str, str]] = []  # of /etc/hosts: a pod knows itself alone
         self.processes: list[HeldProcess] = []
         self._view: View | None = None
 
@@ -67,7 +69,6 @@ class Stack:
                 ) from error
             self._view = View(self.namespace, root, self.image)
         return self._view
-
 
     def close(self) -> None:
         """Close the descriptors of its processes, which end with the cluster."""
@@ -143,8 +144,6 @@ class EmbeddedNode(Node):
 class EmbeddedPod(Pod):
     """A pod: a namespace, its attachments, and the processes of its containers."""
 
-    node: EmbeddedNode
-
     def __init__(
         self,
         cluster: EmbeddedCluster,
@@ -156,13 +155,14 @@ class EmbeddedPod(Pod):
         self.name = manifest.name
         self.namespace = manifest.namespace
         self.patience = cluster.config.timeout
-        self.node = node
+        self.node = self._host = node
         self.sandbox = Sandbox(
             os.urandom(32).hex(), namespace, f"/var/run/netns/cni-{os.urandom(8).hex()}"
         )
         image = manifest.containers[0].image if manifest.containers else None
         self.stack = Stack(cluster, namespace, manifest.hostname or manifest.name, image)
         self.delegates: list[Delegate] = []
+        self.workload: Mapping[str, Any] | None = None
         self.containers: dict[str, HeldProcess] = {}
         self.cluster = self._cluster = cluster
         self._status: tuple[NetworkStatus, ...] = ()
@@ -178,6 +178,10 @@ class EmbeddedPod(Pod):
         return self._status
 
     @property
+    def owner(self) -> Mapping[str, Any] | None:
+        return self.workload
+
+    @property
     def annotations(self) -> Mapping[str, str]:
         status = {NETWORK_STATUS_ANNOTATION: dump_network_status(self._status)}
         return {**self.manifest.annotations, **status}
@@ -190,10 +194,12 @@ class EmbeddedPod(Pod):
         """
         rtnl = self.sandbox.namespace.rtnl
         rtnl.execute(requests.set_link(1, up=True, what="set lo up"))
-        default = self.node.default_network
+        default = self._host.default_network
         lookup = self._cluster.definition
         self.delegates = delegates_of(self.manifest, default, lookup, on_node)
         self._status = attach(runtime, self.sandbox, self.manifest, self.delegates)
+        addresses = self._status[0].ips
+        self.stack.names = [(str(ip), self.stack.hostname) for ip in addresses]
         self._cluster.hasten(self.sandbox.namespace, [d.interface for d in self.delegates])
         for container in self.manifest.containers:
             if not container.idle:
@@ -270,7 +276,7 @@ class EmbeddedPod(Pod):
         """Stop the containers, DEL every attachment, give the namespace back."""
         for process in self.stack.processes:
             process.terminate(grace=0)
-        runtime = self._cluster.runtime(self.node)
+        runtime = self._cluster.runtime(self._host)
         errors = detach(runtime, self.sandbox, self.manifest, self.delegates)
         self.sandbox.namespace.close()
         self.release()
@@ -280,7 +286,3 @@ class EmbeddedPod(Pod):
         """Close every descriptor; what is left in the kernel goes with the namespace."""
         self.stack.close()
         self.sandbox.namespace.release()
-
-
-class _ContainerFailed(PodError):
-    """A container that did not start, told apart from a failed wait."""

@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO, NoReturn
+from typing import IO
 
 from pytest_multinet.cluster.process import Process
 from pytest_multinet.errors import ExecFailed, ProgramNotFound, WaitTimeout
@@ -64,19 +64,21 @@ class View:
         if answer == "started":
             return status
         status.close()
-        self._refuse(argv, int(answer.partition(" ")[2] or 0))
+        raise self._refusal(argv[0], answer.partition(" ")[2])
 
-    def _refuse(self, argv: Sequence[str], code: int) -> NoReturn:
-        program = argv[0]
+    def _refusal(self, program: str, number: str) -> ProgramNotFound | ExecFailed:
+        if not number:
+            return ExecFailed(f"{self.name}: {program!r} was killed before it could start")
+        code = int(number)
         if code in (errno.ENOENT, errno.ENOTDIR):
             place = f"the root directory {self.root}" if self.root else "this machine"
             brought = f"; image {self.image} is not pulled on embedded" if self.image else ""
             advice = "install it" if self.root is None else "add it there"
-            raise ProgramNotFound(
+            return ProgramNotFound(
                 f"{self.name}: program {program!r} does not exist on {place}{brought}: {advice}, "
                 f"or give a root directory for the image with --multinet-image-roots"
             )
-        raise ExecFailed(f"{self.name}: cannot run {program!r}: {os.strerror(code)}")
+        return ExecFailed(f"{self.name}: cannot run {program!r}: {os.strerror(code)}")
 
 
 def run(
@@ -262,5 +264,3 @@ def _await_exit(status: socket.socket, timeout: float | None) -> int | None:
 def _read(file: IO[bytes]) -> str:
     size = os.fstat(file.fileno()).st_size
     return os.pread(file.fileno(), size, 0).decode(errors="replace")
-
-

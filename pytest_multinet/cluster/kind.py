@@ -424,6 +424,8 @@ class KindCluster(KubernetesCluster):
                 )
         order = {name: position for position, name in enumerate(self.node_names)}
         nodes.sort(key=lambda n: order.get(n.name, len(order)))
+        for node in nodes:
+            node.cluster = self
         self._nodes = tuple(nodes)
         self.record.nodes = {n.name: n.container.id for n in nodes}
         self._started = {n.name: n.container.started for n in nodes}

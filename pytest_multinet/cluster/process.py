@@ -65,6 +65,6 @@ def check_argv(argv: Sequence[str]) -> None:
     """
     if isinstance(argv, str):
         raise UsageError(f"argv is {argv!r}; expected a list such as {argv.split()!r}")
-    words = list(argv)
+    words: list[object] = list(argv)
     if not words or not all(isinstance(w, str) and "\0" not in w for w in words):
         raise UsageError(f"argv is {words!r}; expected a program and its arguments, all strings")

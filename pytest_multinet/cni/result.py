@@ -166,7 +166,7 @@ class Result:
             if routes:
                 entry["routes"] = routes
             out[f"ip{family}"] = entry
-        if len(out) == 1:
+        if len(out) == 1 and self.cni_version not in _OLD:
             raise CniError("cannot convert: no valid IP addresses")
         dns = self.dns.to_dict()
         if dns:

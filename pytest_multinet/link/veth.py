@@ -54,9 +54,7 @@ class VethLink(NodeLink):
                     f"{node.name} already has an interface {name!r}; choose another name"
                 )
         try:
-            a.rtnl.execute(
-                requests.veth(name, name, ns_fd=a.fd, peer_ns_fd=b.fd, mtu=mtu)
-            )
+            a.rtnl.execute(requests.veth(name, name, ns_fd=a.fd, peer_ns_fd=b.fd, mtu=mtu))
         except NetlinkError as error:
             raise self._refused(error) from error
         try:

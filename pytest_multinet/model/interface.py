@@ -7,7 +7,14 @@ lower-case colon-separated strings.  ``repr`` is written for a failed ``assert``
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -198,7 +205,9 @@ class PingResult:
 
     def __repr__(self) -> str:
         via = f" dev {self.interface}" if self.interface else ""
-        text = f"<PingResult {self.source} -> {self.target}{via}: {self.received}/{self.sent} replies"
+        text = (
+            f"<PingResult {self.source} -> {self.target}{via}: {self.received}/{self.sent} replies"
+        )
         if self.replies:
             text += f", ttl {self.ttl}, rtt {(self.rtt or 0) * 1e3:.3f} ms"
         if self.attempts > 1:
@@ -263,7 +272,8 @@ class ConnectResult:
 
     def __repr__(self) -> str:
         why = f" ({self.error})" if self.error else ""
-        return f"<ConnectResult {self.source} -> {self.target} {self.protocol}/{self.port}: {self.outcome}{why}>"
+        where = f"{self.source} -> {self.target} {self.protocol}/{self.port}"
+        return f"<ConnectResult {where}: {self.outcome}{why}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,5 +294,9 @@ class ExecResult:
 
     def __repr__(self) -> str:
         lines = [f"<ExecResult {' '.join(self.argv)!r} exit {self.returncode}"]
-        lines += [f"  {n}: {text.rstrip()}" for n, text in (("stdout", self.stdout), ("stderr", self.stderr)) if text.strip()]
+        lines += [
+            f"  {n}: {text.rstrip()}"
+            for n, text in (("stdout", self.stdout), ("stderr", self.stderr))
+            if text.strip()
+        ]
         return "\n".join(lines) + ">"

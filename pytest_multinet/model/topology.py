@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pytest_multinet.errors import UsageError
 
@@ -67,9 +67,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _plain(v) for k, v in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
+        return [_plain(v) for v in cast("tuple[Any, ...]", value)]
     return value
 
 
@@ -113,15 +113,15 @@ class ClusterConfig(Spec):
     disable_default_cni: bool = False
     default_cni: Mapping[str, Any] | None = None
     kube_proxy_mode: str | None = None
-    feature_gates: Mapping[str, bool] = field(default_factory=dict)
-    extra_mounts: Mapping[str, str] = field(default_factory=dict)
-    port_mappings: Mapping[int, int] = field(default_factory=dict)
+    feature_gates: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    extra_mounts: Mapping[str, str] = field(default_factory=dict[str, str])
+    port_mappings: Mapping[int, int] = field(default_factory=dict[int, int])
     bridge_nf_call_iptables: bool = False
     multus_mode: Literal["thick", "thin"] = "thick"
     multus_manifest: Path | None = None
     cni: Literal["native", "real"] = "native"
     cni_plugins: Path | None = None
-    image_roots: Mapping[str, str] = field(default_factory=dict)
+    image_roots: Mapping[str, str] = field(default_factory=dict[str, str])
     timeout: float = 30.0
     neighbours: int = 256
 
@@ -172,11 +172,15 @@ class LinkConfig(Spec):
 
     def __post_init__(self) -> None:
         check_interface_name(self.name, "link name")
-        _check(self.name not in ("lo", "eth0"), "link name", self.name, "a name other than lo, eth0")
+        _check(
+            self.name not in ("lo", "eth0"), "link name", self.name, "a name other than lo, eth0"
+        )
         _check(68 <= self.mtu <= 65535, "link mtu", self.mtu, "68 to 65535 bytes")
         _check(self.kind in LINK_KINDS, "link kind", self.kind, " or ".join(LINK_KINDS))
         _check(self.a != self.b, "link ends", (self.a, self.b), "two different nodes")
-        _check(len(self.addresses) in (0, 2), "link addresses", self.addresses, "none, or one an end")
+        _check(
+            len(self.addresses) in (0, 2), "link addresses", self.addresses, "none, or one an end"
+        )
         for address in self.addresses:
             _check_address(address, "link address")
 
@@ -201,11 +205,13 @@ class MacvlanConfig(Spec):
     mode: str = "bridge"
     mtu: int | None = None
     ipam: Mapping[str, Any] = field(default_factory=lambda: {"type": "static"})
-    routes: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=dict[str, str])
     cni_version: str = "0.3.1"
 
     def __post_init__(self) -> None:
-        _check(bool(_DNS_LABEL.fullmatch(self.name)), "network name", self.name, "an RFC 1123 label")
+        _check(
+            bool(_DNS_LABEL.fullmatch(self.name)), "network name", self.name, "an RFC 1123 label"
+        )
         check_interface_name(self.master, "macvlan master")
         modes = ", ".join(MACVLAN_MODES)
         _check(self.mode in MACVLAN_MODES, "macvlan mode", self.mode, f"one of {modes}")

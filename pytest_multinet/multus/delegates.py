@@ -235,9 +235,7 @@ def _set_default_route(sandbox: Sandbox, delegate: Delegate) -> None:
         rtnl.execute(*messages)
 
 
-def _failed(
-    manifest: PodManifest, delegate: Delegate, error: CniError | NetlinkError
-) -> PodError:
+def _failed(manifest: PodManifest, delegate: Delegate, error: CniError | NetlinkError) -> PodError:
     pod = f"{manifest.namespace}/{manifest.name}"
     hint = error.hint if isinstance(error, CniError) else None
     if isinstance(error, CniError) and hint:

@@ -223,7 +223,7 @@ def routes(rtnl: Rtnl, names: dict[int, str]) -> tuple[Route, ...]:
 
 def _route(body: bytes, names: dict[int, str]) -> Route | None:
     family, length, _, _, table, protocol, scope, kind, flags = _ROUTE.unpack_from(body)
-    found = {a: data for a, data in attributes(body, _ROUTE.size)}
+    found = dict(attributes(body, _ROUTE.size))
     if 15 in found:  # RTA_TABLE
         table = _int(found[15])
     if table != _MAIN or kind not in _ROUTE_TYPES or flags & _CLONED:

@@ -92,7 +92,7 @@ class ForeignNamespace(Namespace):
             try:
                 enter(self.fd)
                 made.append(make())
-            except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            except BaseException as error:
                 failed.append(error)
 
         thread = threading.Thread(target=run, name=f"in {self.name}")

@@ -199,7 +199,9 @@ class Holder:
         self, wanted: Sequence[tuple[HeldNamespace, int, int, int]]
     ) -> list[socket.socket]:
         """Sockets of ``(namespace, family, type, protocol)``, in one request."""
-        plain = [(n.number, int(family), int(kind), protocol) for n, family, kind, protocol in wanted]
+        plain = [
+            (n.number, int(family), int(kind), protocol) for n, family, kind, protocol in wanted
+        ]
         try:
             _, fds = self.request_fds("sockets", plain)
         except HolderRefused as error:
@@ -227,7 +229,8 @@ class Holder:
 
         Args:
             namespace: whose programs are to run in it.
-            hostname: its UTS name; ``hosts``: text of its ``/etc/hosts``.
+            hostname: its UTS name.
+            hosts: text of its ``/etc/hosts``.
             root: directory that becomes its root, ``None``: the machine's files.
 
         Raises:
@@ -246,7 +249,9 @@ class Holder:
         passed: Sequence[int] = (),
         terminal: bool = False,
     ) -> socket.socket:
-        """Start a program in a namespace's view (see :meth:`view`); the socket returned tells ``started``/``error``/``exit N``.
+        """Start a program in a namespace's view (see :meth:`view`).
+
+        The socket returned tells ``started`` or ``error N``, and in the end ``exit N``.
 
         A signal number sent over it reaches the program; closing it kills the program, unless
         the environment has been kept.

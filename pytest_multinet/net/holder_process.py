@@ -17,6 +17,16 @@ import os
 import select
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    Fd: TypeAlias = tuple[int, bool]  # a descriptor to pass, and whether to close it after that
+    Reply: TypeAlias = tuple[object, list[Fd]]
+
+_signal: Any = __import__("_signal")  # without the enumerations that `signal` makes of it
+
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
@@ -62,14 +72,16 @@ class Holder:
         return self._libc
 
     def unshare(self, flags: int) -> None:
-        if hasattr(os, "unshare"):
-            os.unshare(flags)
+        call: Callable[[int], None] | None = getattr(os, "unshare", None)  # Python 3.12
+        if call is not None:
+            call(flags)
         else:
             self.libc.call("unshare", flags)
 
     def setns(self, fd: int, kind: int) -> None:
-        if hasattr(os, "setns"):
-            os.setns(fd, kind)
+        call: Callable[[int, int], None] | None = getattr(os, "setns", None)
+        if call is not None:
+            call(fd, kind)
         else:
             self.libc.call("setns", fd, kind)
 
@@ -98,7 +110,8 @@ class Holder:
         while True:
             for fd, _event in poll.poll():
                 if self.listener is not None and fd == self.listener.fileno():
-                    client_fd, _ = self.listener._accept()
+                    accept: Any = self.listener
+                    client_fd: int = accept._accept()[0]
                     self.clients[client_fd] = _socket.socket(fileno=client_fd)
                     poll.register(client_fd, select.POLLIN)
                     continue
@@ -124,12 +137,13 @@ class Holder:
             return False
         fds = [fd for _level, _type, raw in ancillary for fd in memoryview(raw).cast("i")]
         try:
-            operation, *arguments = marshal.loads(data)
+            operation, *arguments = marshal.loads(data)  # noqa: S302 - from our own user
             if operation == "quit":
                 client.send(marshal.dumps((True, None, 0), 2))
                 self.end()
-            value, out = getattr(self, f"do_{operation}")(fds, *arguments)
-            reply = (True, value)
+            carry_out: Callable[..., Reply] = getattr(self, f"do_{operation}")
+            value, out = carry_out(fds, *arguments)
+            reply: tuple[Any, ...] = (True, value)
         except OSError as error:
             reply, out = (False, error.errno or 0, str(error)), []
         except Exception as error:  # a fault of ours must reach the caller, not end the cluster
@@ -137,22 +151,20 @@ class Holder:
         finally:
             for fd in fds:
                 os.close(fd)
-        owned = [fd for fd, close in out if close]
         everything = [fd for fd, _ in out]
         first, rest = everything[:FDS_A_MESSAGE], everything[FDS_A_MESSAGE:]
         _send(client, marshal.dumps((*reply, len(everything)) if reply[0] else reply, 2), first)
         while rest:
             part, rest = rest[:FDS_A_MESSAGE], rest[FDS_A_MESSAGE:]
             _send(client, b"+", part)
-        for fd in owned:
-            os.close(fd)
+        for fd, owned in out:
+            if owned:
+                os.close(fd)
         return True
 
-    def do_namespaces(
-        self, fds: list[int], count: int, sysctls: list[tuple[str, str]]
-    ) -> tuple[list[int], list[tuple[int, bool]]]:
+    def do_namespaces(self, fds: list[int], count: int, sysctls: list[tuple[str, str]]) -> Reply:
         ids: list[int] = []
-        out: list[tuple[int, bool]] = []
+        out: list[Fd] = []
         try:
             for _ in range(count):
                 self.unshare(CLONE_NEWNET)
@@ -175,15 +187,13 @@ class Holder:
         self.namespaces[self.next_id] = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         return self.next_id
 
-    def do_adopt(self, fds: list[int]) -> tuple[int, list[tuple[int, bool]]]:
+    def do_adopt(self, fds: list[int]) -> Reply:
         """The namespace that the holder started in, as the first of the cluster's."""
         number = self.adopt()
         return number, [(self.namespaces[number], False), (_raw_socket(16, 3, 0), True)]
 
-    def do_sockets(
-        self, fds: list[int], wanted: list[tuple[int, int, int, int]]
-    ) -> tuple[None, list[tuple[int, bool]]]:
-        out: list[tuple[int, bool]] = []
+    def do_sockets(self, fds: list[int], wanted: list[tuple[int, int, int, int]]) -> Reply:
+        out: list[Fd] = []
         try:
             for namespace, family, kind, protocol in wanted:
                 self.setns(self.namespaces[namespace], CLONE_NEWNET)
@@ -194,9 +204,7 @@ class Holder:
             raise
         return None, out
 
-    def do_sysctls(
-        self, fds: list[int], wanted: list[tuple[int, str, str | None]]
-    ) -> tuple[list[object], list[tuple[int, bool]]]:
+    def do_sysctls(self, fds: list[int], wanted: list[tuple[int, str, str | None]]) -> Reply:
         out: list[object] = []
         for namespace, path, value in wanted:
             self.setns(self.namespaces[namespace], CLONE_NEWNET)
@@ -208,15 +216,15 @@ class Holder:
                 out.append(error.errno or 0)
         return out, []
 
-    def do_close(self, fds: list[int], ids: list[int]) -> tuple[None, list[tuple[int, bool]]]:
+    def do_close(self, fds: list[int], ids: list[int]) -> Reply:
         for number in ids:
             fd = self.namespaces.pop(number, None)
             if fd is not None:
                 os.close(fd)
-            view, channel, _root = self.views.pop(number, ([], None, ""))
-            for view_fd in view:
-                os.close(view_fd)
-            if channel is not None:
+            if number in self.views:
+                view, channel, _root = self.views.pop(number)
+                for view_fd in view:
+                    os.close(view_fd)
                 channel.close()  # the view's first process sees it, and ends all others
         return None, []
 
@@ -227,7 +235,7 @@ class Holder:
         hostname: str,
         hosts: str,
         root: str | None,
-    ) -> tuple[None, list[tuple[int, bool]]]:
+    ) -> Reply:
         """A stack's own mounts, host name and processes, held by a process that sleeps."""
         if namespace in self.views:
             return None, []
@@ -303,8 +311,8 @@ class Holder:
         cwd: str | None,
         passed: int,
         terminal: bool,
-    ) -> tuple[None, list[tuple[int, bool]]]:
-        """Start a program in a view: fds are stdin, stdout, stderr, status, then ``passed`` more."""
+    ) -> Reply:
+        """Start a program in a view; fds: stdin, stdout, stderr, status, ``passed`` more."""
         if self.kept_pipe is None:
             self.kept_pipe = os.pipe()
         if os.fork() == 0:
@@ -325,16 +333,13 @@ class Holder:
         terminal: bool,
     ) -> None:
         """Run one program; tell its end on the status socket, obey signals from there."""
-        import _signal
-
         ioctl = None
         if terminal:  # what is imported must be so before the machine's files go out of sight
             import fcntl
 
             ioctl = fcntl.ioctl
         stdin, stdout, stderr, status, *more = fds
-        assert self.kept_pipe is not None
-        kept = self.kept_pipe[0]
+        kept = self.kept_pipe[0] if self.kept_pipe else -1  # `do_run` has made it
         channel = _socket.socket(fileno=status)
         (mounts, uts, ipc, pids), _channel, root = self.views[namespace]
         self.setns(self.namespaces[namespace], CLONE_NEWNET)
@@ -345,7 +350,7 @@ class Holder:
         wake_r, wake_w = os.pipe()
         os.set_blocking(wake_w, False)
         _signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-        _signal.signal(SIGCHLD, lambda *_: None)
+        _signal.signal(SIGCHLD, _ignore)
         error_r, error_w = os.pipe()
         child = os.fork()
         if child == 0:
@@ -400,9 +405,7 @@ class Holder:
                     _kill_group(child, SIGKILL)
                     poll.unregister(status)
 
-    def do_keep(
-        self, fds: list[int], path: str | None
-    ) -> tuple[int, list[tuple[int, bool]]]:
+    def do_keep(self, fds: list[int], path: str) -> Reply:
         """Outlive the control socket, and listen at ``path`` for others."""
         listener = _socket.socket(1, 5)
         listener.bind(path)
@@ -463,6 +466,10 @@ class Holder:
         os._exit(0)
 
 
+def _ignore(*_arguments: object) -> None:
+    """A handler that only wakes."""
+
+
 def _write(path: str, text: str, flags: int = 0) -> None:
     fd = os.open(path, os.O_WRONLY | flags, 0o644)
     try:
@@ -511,11 +518,11 @@ def _try_receive(channel: _socket.socket) -> bytes:
 def _exec(argv: list[str], env: dict[str, str]) -> None:
     """execvp(3): the first program of that name in PATH that can be run."""
     if "/" in argv[0]:
-        os.execve(argv[0], argv, env)
+        os.execve(argv[0], argv, env)  # noqa: S606 - never a shell
     found: OSError | None = None
     for folder in env.get("PATH", "").split(":"):
         try:
-            os.execve(f"{folder}/{argv[0]}", argv, env)
+            os.execve(f"{folder}/{argv[0]}", argv, env)  # noqa: S606
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:  # kept: another folder may still have it
@@ -544,15 +551,13 @@ def _close_all(keep: tuple[int, ...]) -> None:
 
 def _reap_until_closed(channel: _socket.socket) -> None:
     """The life of a first process: reap orphans until the holder closes the channel."""
-    import _signal
-
     wake_r, wake_w = os.pipe()
     os.set_blocking(wake_w, False)
     _close_all((channel.fileno(), wake_r, wake_w))
     _signal.signal(SIGINT, _signal.SIG_IGN)
     _signal.signal(SIGHUP, _signal.SIG_IGN)
     _signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-    _signal.signal(SIGCHLD, lambda *_: None)
+    _signal.signal(SIGCHLD, _ignore)
     while True:
         readable, _, _ = select.select([channel, wake_r], [], [])
         if channel in readable:
@@ -584,7 +589,8 @@ def main(fd: int) -> None:
         holder.clients[fd].send(marshal.dumps((False, error.errno or 0, str(error)), 2))
         return
     number, out = holder.do_adopt([])
-    reply = marshal.dumps((True, (number, os.getpid()), len(out)), 2)
+    started: Any = (True, (number, os.getpid()), len(out))
+    reply = marshal.dumps(started, 2)
     _send(holder.clients[fd], reply, [f for f, _ in out])
     os.close(out[1][0])
     holder.serve()

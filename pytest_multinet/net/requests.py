@@ -124,7 +124,14 @@ def macvlan(
     return _new_link(body, "macvlan", data, f"create macvlan {name} in mode {mode}")
 
 
-def bridge(name: str, *, mtu: int | None = None, mac: str | None = None, stp: bool = False, vlan_filtering: bool = False) -> Message:
+def bridge(
+    name: str,
+    *,
+    mtu: int | None = None,
+    mac: str | None = None,
+    stp: bool = False,
+    vlan_filtering: bool = False,
+) -> Message:
     """A bridge with forward delay 0 where STP is off."""
     data = u32(5, int(stp)) + (attr(7, b"\1") if vlan_filtering else b"")
     return _new_link(_link_options(name, None, mtu, mac), "bridge", data, f"create bridge {name}")

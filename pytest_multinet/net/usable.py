@@ -48,8 +48,8 @@ def _try(holder: Holder) -> str | None:
         holder.view(other, "try", "")
     except HolderRefused as error:
         return (
-            f"/proc and /sys cannot be mounted in namespaces of our own ({error}): in a container, "
-            f"they are masked; start it with --security-opt systempaths=unconfined"
+            f"/proc and /sys cannot be mounted in namespaces of our own ({error}): in a "
+            f"container, they are masked; start it with --security-opt systempaths=unconfined"
         )
     finally:
         other.close()
@@ -69,7 +69,8 @@ def explain(error: Exception) -> str:
         )
     for kind in _LIMITS:
         if _read(Path(f"/proc/sys/user/max_{kind}_namespaces")) == "0":
-            return f"{kind} namespaces are switched off; as root: sysctl -w user.max_{kind}_namespaces=10000"
+            setting = f"user.max_{kind}_namespaces"
+            return f"{kind} namespaces are switched off; as root: sysctl -w {setting}=10000"
     if code == errno.ENOSPC:
         return (
             "the limit on namespaces is reached; end other users of them, or as root raise "
@@ -77,7 +78,7 @@ def explain(error: Exception) -> str:
         )
     if _read(_APPARMOR) == "1" and os.geteuid() != 0:
         return (
-            "AppArmor takes the rights out of ordinary users' namespaces (Ubuntu 23.10 and later); "
+            "AppArmor takes the rights out of ordinary users' namespaces (Ubuntu 23.10 on); "
             "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         )
     if code in (errno.EPERM, errno.EACCES):

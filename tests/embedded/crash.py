@@ -37,7 +37,8 @@ try:
                 for i in range(1, 5)])
             phase("test")
             pods[0].exec(["true"])
-            sleeper = pods[1].spawn(["sleep", "1000"], env={"MULTINET_TEST_TAG": os.environ["MULTINET_TEST_TAG"]})
+            tag = {"MULTINET_TEST_TAG": os.environ["MULTINET_TEST_TAG"]}
+            pods[1].spawn(["sleep", "1000"], env=tag)
             phase("probe")
             for _ in range(20):
                 pods[0].ping(pods[1], interface="net1")
@@ -86,7 +87,9 @@ def _kill_once(seed: int, temporary: Path) -> Kill:
     for line in child.stdout:
         if line.strip() == wanted:
             break
-    time.sleep(rng.random() * {"build": 0.03, "test": 0.01, "probe": 0.004, "tear-down": 0.03}[wanted])
+    time.sleep(
+        rng.random() * {"build": 0.03, "test": 0.01, "probe": 0.004, "tear-down": 0.03}[wanted]
+    )
     family = family_of(child.pid)
     victim = rng.choice(VICTIMS)
     number = rng.choice(SIGNALS[victim])

@@ -204,7 +204,9 @@ def test_kind_that_only_kubernetes_has(cluster):
 
 def test_bad_document_behind_a_good_one_builds_nothing(cluster):
     with pytest.raises(ManifestError):
-        cluster.apply([network("lan"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}])
+        cluster.apply(
+            [network("lan"), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}]
+        )
     text = refused(cluster, pod("pod1", on("lan", "10.1.1.1/24")))
     assert "cannot find a network-attachment-definition (lan)" in text
 

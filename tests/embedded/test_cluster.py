@@ -115,7 +115,11 @@ def test_pods_are_spread_over_the_workers(cluster):
 def test_link_goes_down_and_up(cluster):
     link = cluster.link("worker", "worker2")
     a, b = cluster.apply(
-        [network("lan"), pod("a", on("lan", "10.1.1.1/24")), pod("b", on("lan", "10.1.1.2/24"), node="worker2")]
+        [
+            network("lan"),
+            pod("a", on("lan", "10.1.1.1/24")),
+            pod("b", on("lan", "10.1.1.2/24"), node="worker2"),
+        ]
     )[1:]
     with link.cut():
         assert_no_ping(a, b, interface="net1", during=0.2)
@@ -147,10 +151,10 @@ def test_deleted_link_takes_its_macvlans_along_and_can_be_made_again(cluster):
 
 
 def test_macvlan_configuration_makes_a_network(cluster):
-    made = cluster.network(MacvlanConfig(name="storage", mode="private", routes={"10.9.0.0/16": "10.1.1.9"}))
-    (p,) = cluster.apply(
-        pod("a", {"name": "storage", "ips": ["10.1.1.1/24"]})
+    made = cluster.network(
+        MacvlanConfig(name="storage", mode="private", routes={"10.9.0.0/16": "10.1.1.9"})
     )
+    (p,) = cluster.apply(pod("a", {"name": "storage", "ips": ["10.1.1.1/24"]}))
     assert made.attach("10.1.1.1/24").ips == ("10.1.1.1/24",)
     assert p.interface("net1").mode == "private"
     assert "10.9.0.0/16 via 10.1.1.9 dev net1" in map(str, p.routes)

@@ -38,7 +38,17 @@ def machine() -> dict[str, object]:
 def own_mounts(seen: dict[str, object]) -> dict[str, object]:
     """Without what other programs of the machine may change meanwhile: Docker's links."""
     text = {
-        key: [line for line in str(value).splitlines() if "docker" not in line and "br-" not in line and "veth" not in line and "172.1" not in line and "fc00:" not in line and "fe80" not in line and "ff00" not in line]
+        key: [
+            line
+            for line in str(value).splitlines()
+            if "docker" not in line
+            and "br-" not in line
+            and "veth" not in line
+            and "172.1" not in line
+            and "fc00:" not in line
+            and "fe80" not in line
+            and "ff00" not in line
+        ]
         for key, value in seen.items()
         if isinstance(value, str)
     }
@@ -60,7 +70,9 @@ def test_nothing_of_the_host_changes_before_during_or_after():
                 "kind": "Pod",
                 "metadata": {
                     "name": "pod1",
-                    "annotations": {"k8s.v1.cni.cncf.io/networks": str([selection]).replace("'", '"')},
+                    "annotations": {
+                        "k8s.v1.cni.cncf.io/networks": str([selection]).replace("'", '"')
+                    },
                 },
                 "spec": {"containers": [{"name": "main", "image": "netshoot"}]},
             }

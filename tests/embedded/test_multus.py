@@ -147,9 +147,7 @@ def test_default_network_is_replaced_by_the_annotation(cluster):
     manifest = network("other", {"type": "bridge", "bridge": "br-o", "ipam": HOST_LOCAL})
     manifest["metadata"]["namespace"] = "kube-system"
     cluster.apply(manifest)
-    (made,) = cluster.apply(
-        pod("pod1", annotations={"v1.multus-cni.io/default-network": "other"})
-    )
+    (made,) = cluster.apply(pod("pod1", annotations={"v1.multus-cni.io/default-network": "other"}))
     assert [i.name for i in made.interfaces] == ["lo", "eth0"]
     assert str(made.ip()) == "10.5.0.2"
     (status,) = made.network_status
@@ -204,7 +202,7 @@ def test_tuning_sets_mac_mtu_and_sysctl(cluster):
 
 def test_deleted_pod_gives_address_and_mac_back_at_once(cluster):
     cluster.apply(network("lan"))
-    other, = cluster.apply(pod("other", on("lan", "10.1.1.9/24"), node="worker2"))
+    (other,) = cluster.apply(pod("other", on("lan", "10.1.1.9/24"), node="worker2"))
     for _ in range(5):
         selection = on("lan", "10.1.1.1/24", mac="02:00:00:00:00:31")
         with cluster.apply(pod("pod1", selection))[0] as made:
@@ -213,7 +211,12 @@ def test_deleted_pod_gives_address_and_mac_back_at_once(cluster):
 
 
 def test_host_local_hands_a_released_address_out_again_in_its_round(cluster):
-    ipam = {"type": "host-local", "ranges": [[{"subnet": "10.6.0.0/24", "rangeStart": "10.6.0.10", "rangeEnd": "10.6.0.12"}]]}
+    ipam = {
+        "type": "host-local",
+        "ranges": [
+            [{"subnet": "10.6.0.0/24", "rangeStart": "10.6.0.10", "rangeEnd": "10.6.0.12"}]
+        ],
+    }
     cluster.apply(network("br", {"type": "bridge", "bridge": "br-r", "ipam": ipam}))
     seen = []
     for number in range(4):

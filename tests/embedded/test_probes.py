@@ -136,9 +136,7 @@ def test_many_probes_keep_the_machines_neighbour_table_free(cluster):
     """Pings to 600 addresses leave at most the budget alive, not 600 entries."""
     cluster.apply(network("lan"))
     (made,) = cluster.apply(pod("p", on("lan", "10.1.1.1/16")))
-    hosts = [
-        ip_address(int(ip_address("10.1.2.0")) + i) for i in range(600)
-    ]
+    hosts = [ip_address(int(ip_address("10.1.2.0")) + i) for i in range(600)]
     for host in hosts:
         made.ping(host, interface="net1", timeout=0)
     alive = [n for stack in (*cluster.nodes, made) for n in stack.neighbours]

@@ -84,7 +84,9 @@ def test_a_node_knows_the_other_nodes_by_name(cluster):
 
 
 def test_spawned_program_is_ready_when_its_output_says_so(made):
-    with made.spawn(["sh", "-c", "sleep 0.05; echo listening; sleep 100"], ready="^listening$") as p:
+    with made.spawn(
+        ["sh", "-c", "sleep 0.05; echo listening; sleep 100"], ready="^listening$"
+    ) as p:
         assert p.returncode is None
         assert p.output == "listening\n"
     assert p.returncode == -15

@@ -34,7 +34,9 @@ def test_pods_have_the_addresses_that_the_author_saw(seed_pods):
 
 def test_worker_has_the_host_end_of_the_pod_and_a_bare_link(seed_cluster):
     worker = seed_cluster.node("worker")
-    host_ends = [i for i in worker.interfaces if ip_address("10.244.1.1") in [a.ip for a in i.ipv4]]
+    host_ends = [
+        i for i in worker.interfaces if ip_address("10.244.1.1") in [a.ip for a in i.ipv4]
+    ]
     assert [(i.type, str(i.ipv4[0])) for i in host_ends] == [("veth", "10.244.1.1/32")]
     assert worker.interface("eth1").ipv4 == ()
     assert worker.interface("eth1").up

@@ -68,9 +68,9 @@ class Conf:
             return default
         return value if isinstance(value, bool) else self._wrong(key, value, "bool")
 
-    def texts(self, key: str) -> list[str]:
-        """A list of strings."""
-        return self._list(key, "string", lambda v: v if isinstance(v, str) else None)
+    def texts(self, key: str, kind: str = "string") -> list[str]:
+        """A list of strings, or of what Go reads from strings."""
+        return self._list(key, kind, lambda v: v if isinstance(v, str) else None)
 
     def text_map(self, key: str) -> dict[str, str]:
         """An object whose values are strings."""

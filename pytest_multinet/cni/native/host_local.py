@@ -118,7 +118,7 @@ class HostLocal(Plugin):
         self._routes = ipam.routes()
         self._data_dir = ipam.text("dataDir") or _DATA_DIR
         self._resolv_conf = ipam.text("resolvConf")
-        args = whole.child("args").child("cni", "IPAMArgs").texts("ips")
+        args = whole.child("args").child("cni", "IPAMArgs").texts("ips", "*ip.IP")
         self._args = [_asked_ip(text) for text in args]
         self._prepared: tuple[RangeSet, ...] | None = None
 
@@ -180,7 +180,7 @@ class HostLocal(Plugin):
                 raise CniError(message) from error
         asked.update(dict.fromkeys(self._args))
         runtime = Conf(call.runtime_config, "", path="runtimeConfig", prefix="")
-        asked.update(dict.fromkeys(_asked_ip(text) for text in runtime.texts("ips")))
+        asked.update(dict.fromkeys(_asked_ip(text) for text in runtime.texts("ips", "*ip.IP")))
         given = _written(runtime, "ipRanges")
         if given:
             return _prepare(given + self._written, call.cni_version), list(asked)

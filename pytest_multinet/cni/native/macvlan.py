@@ -167,29 +167,36 @@ class Macvlan(Plugin):
                 )
             )
 
+        temporary = f"veth{os.urandom(4).hex()}"
+        taken = False
         try:
             try:
                 create(call.ifname)
             except NetlinkError as error:
                 if error.errno != errno.EEXIST:
                     raise
-                if links.find(inside.rtnl, call.ifname) is not None:
-                    raise CniError(
-                        f"failed to rename macvlan to {quoted(call.ifname)}: file exists",
-                        hint=f"the pod already has an interface {call.ifname}",
-                    ) from error
-                # Kernels before 6.14 look the new name up in the node's namespace too.
-                temporary = f"veth{os.urandom(4).hex()}"
+                # The name is taken in the pod; or, to kernels before 6.14, on the node.
+                taken = True
                 create(temporary)
-                link = links.need(inside.rtnl, temporary)
-                inside.rtnl.execute(requests.set_link(link.index, name=call.ifname))
-                return link
         except NetlinkError as error:
             raise CniError(
                 f"failed to create macvlan: {words(error)}",
                 hint=self._why_not_created(error, call, name, mode),
             ) from error
+        if taken:
+            self._rename(inside, temporary, call.ifname)
         return links.need(inside.rtnl, call.ifname)
+
+    def _rename(self, inside: HeldNamespace, temporary: str, name: str) -> None:
+        index = links.need(inside.rtnl, temporary).index
+        try:
+            inside.rtnl.execute(requests.set_link(index, name=name))
+        except NetlinkError as error:
+            inside.rtnl.execute(requests.delete_link(index))
+            raise CniError(
+                f"failed to rename macvlan to {quoted(name)}: {words(error)}",
+                hint=f"the pod already has an interface {name}",
+            ) from error
 
     def _why_not_created(self, error: NetlinkError, call: Call, name: str, mode: str) -> str:
         where = f"master {name} on node {call.host.name}"

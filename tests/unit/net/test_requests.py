@@ -36,9 +36,7 @@ def decoded(message: requests.Message) -> Any:
 
 @given(name=names, peer=names, fd=indices, peer_fd=indices, mtu=mtus, mac=macs)
 def test_veth_makes_each_end_in_its_namespace(name, peer, fd, peer_fd, mtu, mac):
-    out = decoded(
-        requests.veth(name, peer, ns_fd=fd, peer_ns_fd=peer_fd, mtu=mtu, peer_mac=mac)
-    )
+    out = decoded(requests.veth(name, peer, ns_fd=fd, peer_ns_fd=peer_fd, mtu=mtu, peer_mac=mac))
     assert out.get_attr("IFLA_IFNAME") == name
     assert out.get_attr("IFLA_NET_NS_FD") == fd
     assert out.get_attr("IFLA_MTU") == mtu
