@@ -132,6 +132,12 @@ class Rtnl:
         self._socket.close()
 
 
+def messages(data: bytes) -> Iterator[tuple[int, memoryview]]:
+    """Type and body of every message in what a multicast group sent."""
+    for kind, _sequence, body in _split(data):
+        yield kind, body
+
+
 def _split(data: bytes) -> Iterator[tuple[int, int, memoryview]]:
     view, offset = memoryview(data), 0
     while offset + 16 <= len(view):

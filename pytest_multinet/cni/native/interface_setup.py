@@ -16,6 +16,7 @@ import tenacity
 
 from pytest_multinet.cni.addresses import Cidr, IPAddress
 from pytest_multinet.cni.native import links
+from pytest_multinet.cni.native import ipv6_ready
 from pytest_multinet.cni.native.plugin import Call, quoted, words
 from pytest_multinet.cni.native.sysctl import Wanted, sysctls, try_sysctls
 from pytest_multinet.cni.result import IPConfig, Result
@@ -153,9 +154,10 @@ def configure(
     problem = _add_routes(steps, ifname, index, ips, result)
     if problem is None:
         steps += then
-    carry_out(namespace.rtnl, steps, ask=links.question(index), undo=undo)
-    if problem is not None:
-        raise problem
+    with ipv6_ready.reachable(namespace, [ip.address.ip for ip in ips]):
+        carry_out(namespace.rtnl, steps, ask=links.question(index), undo=undo)
+        if problem is not None:
+            raise problem
 
 
 def up_step(index: int, failed: str) -> Step:
