@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         assert_no_route,
         assert_route,
     )
+    from pytest_multinet.assertions.mesh import assert_mesh
     from pytest_multinet.assertions.reachability import (
         assert_arp,
         assert_connect,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         PingResult,
         Route,
     )
+    from pytest_multinet.model.mesh import MeshResult
     from pytest_multinet.model.network_status import NetworkStatus
     from pytest_multinet.model.topology import ClusterConfig, LinkConfig, MacvlanConfig
     from pytest_multinet.session.backend import open_cluster
@@ -68,6 +70,7 @@ _NAMES_BY_MODULE = {
         "assert_no_route",
         "assert_route",
     ),
+    "assertions.mesh": ("assert_mesh",),
     "assertions.reachability": (
         "assert_arp",
         "assert_connect",
@@ -110,6 +113,7 @@ _NAMES_BY_MODULE = {
         "PingResult",
         "Route",
     ),
+    "model.mesh": ("MeshResult",),
     "model.network_status": ("NetworkStatus",),
     "model.topology": ("ClusterConfig", "LinkConfig", "MacvlanConfig"),
     "session.backend": ("open_cluster",),
@@ -136,6 +140,7 @@ __all__ = [
     "LinkFactory",
     "MacvlanConfig",
     "ManifestError",
+    "MeshResult",
     "MultinetError",
     "Multus",
     "MultusError",
@@ -164,6 +169,7 @@ __all__ = [
     "assert_arp",
     "assert_connect",
     "assert_interface",
+    "assert_mesh",
     "assert_no_arp",
     "assert_no_connect",
     "assert_no_interface",

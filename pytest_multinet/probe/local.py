@@ -63,6 +63,16 @@ class LocalProber:
         self._namespace = namespace
         self._budget = budget
 
+    @property
+    def namespace(self) -> Namespace:
+        """The namespace that it asks through."""
+        return self._namespace
+
+    @property
+    def budget(self) -> NeighbourBudget | None:
+        """What bounds the neighbour entries that probes leave."""
+        return self._budget
+
     # --- state ------------------------------------------------------------------------------
 
     def interfaces(self) -> tuple[Interface, ...]:
