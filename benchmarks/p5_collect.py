@@ -87,6 +87,7 @@ def _measure(folder: Path, count: int) -> list[dict[str, Times]]:
 
 def _collect(folder: Path, *flags: str) -> Times:
     argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    argv += ["-p", "no:hypothesispytest", "-p", "no:xdist"]  # they take long, and vary
     # Bytecode is kept, as for an installed package, but away from the sources.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")

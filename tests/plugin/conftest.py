@@ -18,6 +18,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str) -> pytest.RunResult:
-        return pytester.runpytest_subprocess("-W", "error", "-p", "no:randomly", *arguments)
+        # The order of tests counts in some suites, and hypothesis takes long to load.
+        others = ("-p", "no:randomly", "-p", "no:hypothesispytest")
+        return pytester.runpytest_subprocess("-W", "error", *others, *arguments)
 
     return run
