@@ -24,6 +24,13 @@ if TYPE_CHECKING:
         assert_no_ping,
         assert_ping,
     )
+    from pytest_multinet.assertions.traffic import (
+        assert_announced,
+        assert_flow,
+        assert_mtu,
+        assert_no_duplicate_address,
+        path_mtu,
+    )
     from pytest_multinet.cluster.base import Cluster, Multus, Network, Node, NodeLink, Pod
     from pytest_multinet.cluster.factory import LinkFactory, NetworkFactory, PodFactory, Pods
     from pytest_multinet.cluster.process import Process
@@ -48,6 +55,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from pytest_multinet.model.attachment import Bandwidth, NetworkSelection, PortMapping
+    from pytest_multinet.model.flow import Announcement, Flow, Packet, Tuple5
     from pytest_multinet.model.interface import (
         ArpResult,
         ConnectResult,
@@ -61,6 +69,7 @@ if TYPE_CHECKING:
     from pytest_multinet.model.mesh import MeshResult
     from pytest_multinet.model.network_status import NetworkStatus
     from pytest_multinet.model.topology import ClusterConfig, LinkConfig, MacvlanConfig
+    from pytest_multinet.probe.capture import Capture
     from pytest_multinet.session.backend import open_cluster
 
 _NAMES_BY_MODULE = {
@@ -78,6 +87,13 @@ _NAMES_BY_MODULE = {
         "assert_no_connect",
         "assert_no_ping",
         "assert_ping",
+    ),
+    "assertions.traffic": (
+        "assert_announced",
+        "assert_flow",
+        "assert_mtu",
+        "assert_no_duplicate_address",
+        "path_mtu",
     ),
     "cluster.base": ("Cluster", "Multus", "Network", "Node", "NodeLink", "Pod"),
     "cluster.factory": ("LinkFactory", "NetworkFactory", "PodFactory", "Pods"),
@@ -103,6 +119,7 @@ _NAMES_BY_MODULE = {
         "WaitTimeout",
     ),
     "model.attachment": ("Bandwidth", "NetworkSelection", "PortMapping"),
+    "model.flow": ("Announcement", "Flow", "Packet", "Tuple5"),
     "model.interface": (
         "ArpResult",
         "ConnectResult",
@@ -116,14 +133,17 @@ _NAMES_BY_MODULE = {
     "model.mesh": ("MeshResult",),
     "model.network_status": ("NetworkStatus",),
     "model.topology": ("ClusterConfig", "LinkConfig", "MacvlanConfig"),
+    "probe.capture": ("Capture",),
     "session.backend": ("open_cluster",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 
 __all__ = [
+    "Announcement",
     "ArpResult",
     "BackendUnavailable",
     "Bandwidth",
+    "Capture",
     "Cluster",
     "ClusterConfig",
     "ClusterError",
@@ -132,6 +152,7 @@ __all__ = [
     "EnvironmentFailure",
     "ExecFailed",
     "ExecResult",
+    "Flow",
     "HolderDied",
     "ImageError",
     "Interface",
@@ -154,6 +175,7 @@ __all__ = [
     "NetworkStatus",
     "Node",
     "NodeLink",
+    "Packet",
     "PingReply",
     "PingResult",
     "Pod",
@@ -164,20 +186,26 @@ __all__ = [
     "Process",
     "ProgramNotFound",
     "Route",
+    "Tuple5",
     "UsageError",
     "WaitTimeout",
+    "assert_announced",
     "assert_arp",
     "assert_connect",
+    "assert_flow",
     "assert_interface",
     "assert_mesh",
+    "assert_mtu",
     "assert_no_arp",
     "assert_no_connect",
+    "assert_no_duplicate_address",
     "assert_no_interface",
     "assert_no_ping",
     "assert_no_route",
     "assert_ping",
     "assert_route",
     "open_cluster",
+    "path_mtu",
 ]
 __version__ = "0.1.0"
 

@@ -41,6 +41,8 @@ from pytest_multinet.probe.stack import Listener, Prober
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pytest_multinet.probe.capture import Capture
+
 Target: TypeAlias = "str | IPAddress | NetworkStack"
 Source: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 
@@ -272,6 +274,25 @@ class NetworkStack(ABC):
         return self.prober.connect(
             address, port, protocol=protocol, interface=interface, timeout=timeout
         )
+
+    def capture(
+        self, interface: str = "net1", *, filter: str | None = None, limit: int = 16 << 20
+    ) -> Capture:
+        """Capture what passes ``interface`` while the ``with`` block runs.
+
+        Example::
+
+            with pod.capture("net1", filter="icmp") as capture:
+                other.ping(pod, interface="net1")
+            assert capture.flows[0].packets == 1
+            capture.save("net1.pcapng")
+
+        Args:
+            interface: name of the interface.
+            filter: expression of pcap-filter(7), such as ``tcp port 80``.
+            limit: bytes of packets to keep; the oldest make room.
+        """
+        return self.prober.capture(interface, filter=filter, limit=limit)
 
     def listen(
         self, port: int = 0, *, protocol: str = "tcp", address: str | None = None

@@ -61,6 +61,26 @@ def diagnose_route(stack: NetworkStack, destination: str, interface: str | None)
     return _walk(context, [*checks, ("route", missing)])
 
 
+def diagnose_twin(
+    stack: NetworkStack, name: str, address: IPAddress, macs: Sequence[str]
+) -> Finding | None:
+    """Who else has an address of an interface, by the hardware addresses that answered."""
+    context = Context(cluster=_cluster_of(stack), source=stack, interface=name, address=address)
+
+    def held() -> Finding:
+        known = [
+            f"{pod.name} on {pod.node.name} ({found.name})"
+            for pod in context.all_pods
+            for found in context.interfaces(pod)
+            if found.mac in macs
+        ]
+        cause = f"{', '.join(known) or 'something at ' + ', '.join(macs)} has {address} too"
+        advice = "give every pod of a network an address of its own"
+        return Finding("address", f"{stack.name} {name}", cause, advice, _on(stack, "ip address"))
+
+    return _walk(context, [*_stack_checks(context, stack, name), ("address", held)])
+
+
 def diagnose_path(
     source: NetworkStack, target: Target, address: IPAddress, interface: str | None, seen: Seen
 ) -> Finding | None:

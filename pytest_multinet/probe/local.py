@@ -37,6 +37,8 @@ from pytest_multinet.probe.neighbours import NeighbourBudget
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pytest_multinet.probe.capture import Capture
+
 _identifiers = itertools.count(os.getpid())
 _ICMP_FILTER = 1
 _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT, _ICMP6_FILTER = 51, 52, 1
@@ -283,6 +285,12 @@ class LocalProber:
             interface=interface,
             duration=time.perf_counter() - started,
         )
+
+    def capture(self, interface: str, *, filter: str | None, limit: int) -> Capture:
+        """A capture by a packet socket in the namespace."""
+        from pytest_multinet.probe.capture import Capture
+
+        return Capture(self._name, self._namespace, interface, filter=filter, limit=limit)
 
     def listen(self, port: int, *, protocol: str, address: str | None) -> SocketListener:
         host = address or "::"

@@ -1,4 +1,4 @@
-"""A prober that asks by running programs inside the stack: ``ip``, ``ping``, ``arping``, ``socat``.
+"""A prober that asks by programs inside the stack: ``ip``, ``ping``, ``arping``, ``socat``.
 
 For stacks whose namespace cannot be opened from here (another machine, Docker Desktop, no root).
 """
@@ -25,9 +25,11 @@ from pytest_multinet.model.interface import (
     PingResult,
     Route,
 )
+from pytest_multinet.model.nested import items, mapping
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.process import Process
+    from pytest_multinet.probe.capture import Capture
 
 _ECHO = re.compile(
     r"bytes from (?P<source>[^\s:]+(?::[^\s]+)*?):? .*?(?:icmp_)?seq=(?P<seq>\d+) "
@@ -234,6 +236,14 @@ class RemoteProber:
             time.monotonic() - began,
         )
 
+    def capture(self, interface: str, *, filter: str | None, limit: int) -> Capture:
+        """A capture by tcpdump inside the stack."""
+        from pytest_multinet.probe.remote_capture import RemoteCapture
+
+        return RemoteCapture(
+            self.name, self._run, self._spawn, interface, filter=filter, limit=limit
+        )
+
     def listen(self, port: int, *, protocol: str, address: str | None) -> RemoteListener:
         """Listen with ``socat``; whatever arrives is sent back."""
         version = ip_address(address).version if address else 4
@@ -285,7 +295,7 @@ class RemoteListener:
 
 def interface_of(link: Mapping[str, Any], names: Mapping[int, str]) -> Interface:
     """One entry of ``ip -j -d address show``."""
-    info: Mapping[str, Any] = link.get("linkinfo") or {}
+    info = mapping(link, "linkinfo")
     kind = info.get("info_kind") or (
         "loopback" if link.get("link_type") == "loopback" else "device"
     )
@@ -294,11 +304,11 @@ def interface_of(link: Mapping[str, Any], names: Mapping[int, str]) -> Interface
     if parent is None and link.get("link") is not None:
         by_name = {name: index for index, name in names.items()}
         parent, local = by_name.get(link["link"]), True
-    mode = (info.get("info_data") or {}).get("mode")
+    mode = mapping(info, "info_data").get("mode")
     flags = tuple(str(f) for f in link.get("flags") or ())
     addresses = [
         ip_interface(f"{a['local']}/{a['prefixlen']}")
-        for a in link.get("addr_info") or ()
+        for a in items(link, "addr_info")
         if a.get("local")
     ]
     return Interface(
@@ -323,7 +333,7 @@ def route_of(route: Mapping[str, Any], version: int) -> Route:
     destination = route["dst"]
     if destination == "default":
         destination = "0.0.0.0/0" if version == 4 else "::/0"
-    gateway = route.get("gateway") or (route.get("via") or {}).get("host")
+    gateway = route.get("gateway") or mapping(route, "via").get("host")
     source = route.get("prefsrc")
     return Route(
         destination=ip_network(destination),

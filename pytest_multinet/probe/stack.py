@@ -8,7 +8,7 @@ give equal answers.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_multinet.model.interface import (
     ArpResult,
@@ -19,6 +19,9 @@ from pytest_multinet.model.interface import (
     PingResult,
     Route,
 )
+
+if TYPE_CHECKING:
+    from pytest_multinet.probe.capture import Capture
 
 
 class Listener(Protocol):
@@ -100,6 +103,10 @@ class Prober(Protocol):
         timeout: float,
     ) -> ConnectResult:
         """Open a TCP connection, or send one UDP datagram and wait for an answer."""
+        ...
+
+    def capture(self, interface: str, *, filter: str | None, limit: int) -> Capture:
+        """A capture at ``interface`` that its ``with`` block starts and stops."""
         ...
 
     def listen(self, port: int, *, protocol: str, address: str | None) -> Listener:
