@@ -51,7 +51,7 @@ def skip_what_is_missing(item: pytest.Item, call: pytest.CallInfo[None]) -> None
         return
     source = settings.source("require")
     message = f"{error.reason}; {needed} is required (require={needed}, {source})"
-    call.excinfo = _raised(EnvironmentFailure(message))
+    call.excinfo = _raised(EnvironmentFailure(message).with_traceback(error.__traceback__))
     item.session.shouldfail = f"multinet: {needed} is required and missing"
 
 

@@ -23,11 +23,16 @@ KEEP = ("no", "always", "failed")
 REQUIRABLE = (
     *BACKENDS[1:],
     "kubernetes",
+    "bpf",
     "bridge",
+    "capture",
+    "cni-plugins",
     "dummy",
     "ipvlan",
     "macvlan",
     "netem",
+    "packet",
+    "scapy",
     "tuning",
     "veth",
     "vlan",
@@ -35,7 +40,7 @@ REQUIRABLE = (
 )
 DEFAULT = "default"
 COMMAND_LINE = "command line"
-_ENVIRONMENT_OF_TESTS = "MULTINET_TEST_"
+_NOT_OPTIONS = ("MULTINET_TEST_", "MULTINET_DIFFERENTIAL_", "MULTINET_KIND")  # prefixes
 
 
 class Option(NamedTuple):
@@ -223,7 +228,7 @@ def check_environment(environment: Mapping[str, str]) -> list[str]:
     ours = [
         name
         for name in environment
-        if name.startswith("MULTINET_") and not name.startswith(_ENVIRONMENT_OF_TESTS)
+        if name.startswith("MULTINET_") and not name.startswith(_NOT_OPTIONS)
     ]
     warnings: list[str] = []
     for name, near in unknown_names(ours, [o.variable for o in OPTIONS]).items():
