@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -32,6 +33,35 @@ class Trial:
         return parse_network_config(
             {"cniVersion": self.version, "name": "net", "plugins": self.plugins}
         )
+
+
+def as_older_plugins_know(trial: Trial) -> Trial:
+    """The trial without what plugins before 1.5 do not know (see docs/parity.md)."""
+    plugins: list[dict[str, Any]] = []
+    for plugin in trial.plugins:
+        unknown = {"tuning": {"args", "txQLen"}, "bridge": {"vlanTrunk", "vlan"}}
+        dropped = unknown.get(plugin["type"], set())
+        plugins.append({key: value for key, value in plugin.items() if key not in dropped})
+    ifname = trial.ifname.replace(".", "-")  # tuning took its dots for slashes
+    return replace(trial, plugins=plugins, ifname=ifname)
+
+
+def without_what_changed(seen: dict[str, Any], trial: Trial) -> dict[str, Any]:
+    """Outcomes without what became different by plugins 1.5 (see docs/parity.md)."""
+    text = json.dumps(seen)
+    text = re.sub(r'"ipv6/conf/{}/ndisc_notify": "[01]"', '"ndisc_notify": "?"', text)
+    text = text.replace("Required prevResult", "required prevResult")
+    taken = r"container veth name (provided \([^)]*\)|\([^)]*\) peer provided \([^)]*\))"
+    text = re.sub(taken, "container veth name", text)
+    text = re.sub(r'"dns": \{[^}]*\}', '"dns": {}', text)
+    found: dict[str, Any] = json.loads(text)
+    found.get("ADD", {}).pop("dns", None)
+    if found.get("ADD", {}).get("plugin") == "macvlan":  # its DEL looked the master up too
+        found.pop("DEL", None)
+        found.pop("second DEL", None)
+    if "IFNAME" in json.dumps(trial.plugins):
+        found.pop("CHECK", None)
+    return found
 
 
 def outcomes(holder: Holder, trial: Trial, *, real: bool) -> dict[str, Any]:
@@ -119,3 +149,15 @@ def prepare(site: Site, trial: Trial) -> None:
         pod.rtnl.execute(requests.address(1, ip_address("10.9.9.1"), 24))
     else:
         assert not trial.prepared, trial.prepared
+
+
+def differences(ours: Any, real: Any, where: str = "") -> list[str]:
+    """What differs, each with its place."""
+    if isinstance(ours, dict) and isinstance(real, dict):
+        keys = [*real, *(key for key in ours if key not in real)]
+        return [
+            found
+            for key in keys
+            for found in differences(ours.get(key), real.get(key), f"{where}/{key}")
+        ]
+    return [] if ours == real else [f"{where}: ours {ours!r}, real {real!r}"]

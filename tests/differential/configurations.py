@@ -319,6 +319,9 @@ valid_base = st.sampled_from(
     ]
 )
 
+_STATIC = {"type": "static", "addresses": [{"address": "10.1.1.5/24"}]}
+_HOST_LOCAL = {"type": "host-local", "ranges": [[{"subnet": "10.1.1.0/24"}]]}
+
 # --- lists and trials -----------------------------------------------------------------------
 
 
@@ -367,7 +370,7 @@ ipam_capabilities = {"ips": True, "ipRanges": True}
 static_trials = trials(
     chain(
         fields(
-            [{"ipam": ABSENT}, {"args": {"cni": {"ips": ["10.1.1.99"]}}}, {"args": "none"}],
+            [{"ipam": ABSENT}, {"args": {"cni": {"ips": ["10.1.1.99"]}}, "ipam": _STATIC}],
             type="static",
             ipam=static_ipam,
             args=ipam_args,
@@ -378,7 +381,7 @@ static_trials = trials(
 )
 host_local_lists = chain(
     fields(
-        [{"ipam": ABSENT}, {"args": {"cni": {"ips": ["x"]}}}],
+        [{"ipam": ABSENT}, {"args": {"cni": {"ips": ["x"]}}, "ipam": _HOST_LOCAL}],
         type="host-local",
         ipam=st.one_of(host_local_ipam, host_local_ipam, single_range_ipam),
         args=ipam_args,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from pytest_multinet.net.holder import Holder, HolderRefused
 from tests.cni_site import CNI_PATH, version_of
@@ -16,8 +16,9 @@ settings.register_profile(
     deadline=None,
     database=None,
     derandomize="MULTINET_DIFFERENTIAL_EXAMPLES" not in os.environ,
+    # A trial costs up to a second on a busy machine: a failure is shown as it was found.
+    phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
-    print_blob=True,
 )
 
 
@@ -36,5 +37,7 @@ def holder(plugins_version: str) -> Iterator[Holder]:
         holder = Holder.start()
     except HolderRefused as error:
         pytest.skip(f"namespaces cannot be made here: {error}")
+    assert holder.hub is not None
+    holder.hub.close()
     yield holder
     holder.close()

@@ -94,15 +94,17 @@ class Conf:
             return self._wrong(key, value, kind)
         return self._inside(cast("Mapping[str, Any]", value), struct, key)
 
-    def children(self, key: str, struct: str, kind: str) -> list[Conf]:
-        """A list of objects."""
+    def children(
+        self, key: str, struct: str, kind: str, list_kind: str | None = None
+    ) -> list[Conf]:
+        """A list of objects; ``kind`` and ``list_kind`` are the types of both in Go."""
 
         def read(value: Any) -> Conf | None:
             if isinstance(value, Mapping):
                 return self._inside(cast("Mapping[str, Any]", value), struct, key)
             return None
 
-        return self._list(key, kind, read)
+        return self._list(key, kind, read, list_kind)
 
     def child_lists(self, key: str, struct: str, kinds: tuple[str, str]) -> list[list[Conf]]:
         """A list of lists of objects; ``kinds`` names the types of list and object."""
@@ -138,7 +140,7 @@ class Conf:
     def routes(self) -> tuple[ResultRoute, ...]:
         """The ``routes`` of an IPAM configuration."""
         out: list[ResultRoute] = []
-        for route in self.children("routes", "route", "types.route"):
+        for route in self.children("routes", "route", "types.route", "[]*types.Route"):
             route.path = ""  # decoded apart, by a method of its own
             dst = route.cidr("dst")
             if dst is None:  # what Go makes of it fails later, in a worse place
@@ -157,12 +159,18 @@ class Conf:
         path = f"{self.path}.{key}" if self.path else key
         return Conf(raw, struct, path=path, prefix=self.prefix)
 
-    def _list(self, key: str, kind: str, read: Callable[[Any], T | None]) -> list[T]:
+    def _list(
+        self,
+        key: str,
+        kind: str,
+        read: Callable[[Any], T | None],
+        list_kind: str | None = None,
+    ) -> list[T]:
         value = go_get(self.raw, key)
         if value is None:
             return []
         if not isinstance(value, list):
-            return self._wrong(key, value, f"[]{kind}")
+            return self._wrong(key, value, list_kind or f"[]{kind}")
         out: list[T] = []
         for item in cast("list[Any]", value):
             found = read(item)

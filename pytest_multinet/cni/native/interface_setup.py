@@ -15,8 +15,7 @@ from functools import partial
 import tenacity
 
 from pytest_multinet.cni.addresses import Cidr, IPAddress
-from pytest_multinet.cni.native import links
-from pytest_multinet.cni.native import ipv6_ready
+from pytest_multinet.cni.native import ipv6_ready, links
 from pytest_multinet.cni.native.plugin import Call, quoted, words
 from pytest_multinet.cni.native.sysctl import Wanted, sysctls, try_sysctls
 from pytest_multinet.cni.result import IPConfig, Result

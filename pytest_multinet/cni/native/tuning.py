@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import posixpath
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pytest_multinet.cni.native import links
 from pytest_multinet.cni.native.conf import Conf
@@ -19,6 +21,7 @@ from pytest_multinet.net import requests
 from pytest_multinet.net.requests import Message, u32
 from pytest_multinet.net.rtnl import Rtnl
 
+T = TypeVar("T")
 _STATE = "tuning"
 _DATA_DIR = "/run/cni/tuning"
 _ROOT = "/proc/sys"
@@ -54,15 +57,11 @@ class Tuning(Plugin):
         self.sysctl = {**read.text_map("sysctl"), **args.text_map("sysctl")}
         self._mac = read.text("mac")
         self._args_mac = args.text("mac") if "mac" in args else None
-        promisc = args.truth("promisc") if "promisc" in args else read.truth("promisc")
-        mtu = args.whole("mtu") if "mtu" in args else read.whole("mtu")
-        allmulti = args if "allmulti" in args else read
-        queue = args if "txQLen" in args else read
         self._attributes = Attributes(
-            promisc=promisc or None,
-            mtu=mtu or None,
-            allmulti=allmulti.truth("allmulti") if "allmulti" in allmulti else None,
-            queue_length=queue.whole("txQLen") if "txQLen" in queue else None,
+            promisc=_either(args, read, "promisc", Conf.truth) or None,
+            mtu=_either(args, read, "mtu", Conf.whole) or None,
+            allmulti=_either(args, read, "allmulti", Conf.truth),
+            queue_length=_either(args, read, "txQLen", Conf.whole),
         )
 
     def add(self, call: Call) -> Result:
@@ -151,6 +150,14 @@ class Tuning(Plugin):
                 return
         for path, value in wanted:
             _sysctl(call, path, value)
+
+
+def _either(args: Conf, conf: Conf, key: str, read: Callable[[Conf, str], T]) -> T | None:
+    """The value of ``args.cni``, else that of the configuration; both must be decodable."""
+    written, asked = read(conf, key), read(args, key)
+    if key in args:
+        return asked
+    return written if key in conf else None
 
 
 def _sysctl_path(key: str, ifname: str) -> str:
