@@ -201,6 +201,9 @@ class PodFactory:
             while self._made:
                 stack.callback(self._made.pop(next(iter(self._made))).delete)
 
+    def __repr__(self) -> str:
+        return f"<PodFactory of {self.cluster.name}>"
+
     def _create(self, manifests: Sequence[dict[str, Any]], *, wait: bool) -> Pods:
         before = {id(pod) for pod in self.cluster.pods()}
         with self._around():
@@ -266,6 +269,9 @@ class NetworkFactory:
             return self.cluster.network(definition)
         return self.cluster.network(_definition(definition, config, namespace))
 
+    def __repr__(self) -> str:
+        return f"<NetworkFactory of {self.cluster.name}>"
+
 
 class LinkFactory:
     """Makes links between nodes of a cluster."""
@@ -292,6 +298,9 @@ class LinkFactory:
             addresses: one address with prefix length an end, or none.
         """
         return self.cluster.link(a, b, name=name, mtu=mtu, addresses=addresses)
+
+    def __repr__(self) -> str:
+        return f"<LinkFactory of {self.cluster.name}>"
 
 
 def _definition(
