@@ -48,7 +48,20 @@ def _by_hand(a: str, b: str) -> float:
     start = time.perf_counter()
     enter = ["nsenter", "-t", a, "-n"]
     for command in (
-        [*enter, "ip", "link", "add", "byhand", "type", "veth", "peer", "name", "byhand", "netns", b],
+        [
+            *enter,
+            "ip",
+            "link",
+            "add",
+            "byhand",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "byhand",
+            "netns",
+            b,
+        ],
         [*enter, "ip", "link", "set", "byhand", "up"],
         ["nsenter", "-t", b, "-n", "ip", "link", "set", "byhand", "up"],
     ):

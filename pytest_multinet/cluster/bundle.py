@@ -27,7 +27,12 @@ from pytest_multinet.model.topology import ClusterConfig
 from pytest_multinet.multus import install
 
 FORMAT = 1
-_CONTENTS, _IMAGES, _PLUGINS, _MULTUS = "bundle.json", "images.tar", "cni-plugins.tar", "multus.yaml"
+_CONTENTS, _IMAGES, _PLUGINS, _MULTUS = (
+    "bundle.json",
+    "images.tar",
+    "cni-plugins.tar",
+    "multus.yaml",
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,9 @@ def create_bundle(
         ids = {name: _here_or_pulled(engine, name, progress) for name in names}
         architecture = engine.image_architecture(names[0])
         plugins = find_plugins(config.cni_plugins, architecture)
-        with tempfile.TemporaryDirectory(prefix="multinet-bundle-", dir=_folder_of(path)) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="multinet-bundle-", dir=_folder_of(path)
+        ) as folder:
             saved = Path(folder) / _IMAGES
             progress(f"saving {len(names)} images")
             engine.save(saved, names, platform=f"linux/{architecture}")
@@ -153,7 +160,9 @@ def read_bundle(path: Path) -> BundleContents:
             first = tar.next()
             file = tar.extractfile(first) if first and first.name == _CONTENTS else None
             if file is None:
-                raise UsageError(f"{path} is no bundle of multinet: it does not begin with {_CONTENTS}")
+                raise UsageError(
+                    f"{path} is no bundle of multinet: it does not begin with {_CONTENTS}"
+                )
             data: dict[str, Any] = json.loads(file.read())
             contents = BundleContents(**data)
     except (tarfile.TarError, OSError, ValueError, TypeError) as error:

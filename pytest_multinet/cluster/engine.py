@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,7 +66,7 @@ class Engine:
 
     def _connect(self) -> Any:
         try:
-            import docker
+            docker: Any = import_module("docker")
         except ImportError as error:
             raise BackendUnavailable(
                 "the kind backend needs the Python package 'docker'; "
@@ -73,7 +74,7 @@ class Engine:
             ) from error
         self._knock()
         environment = {**os.environ, "DOCKER_HOST": self.host}
-        make = cast("Any", docker).DockerClient.from_env
+        make = docker.DockerClient.from_env
         with self._answers("connect to Docker"):
             return make(timeout=self._timeout, environment=environment, version="auto")
 
@@ -92,10 +93,8 @@ class Engine:
     @contextmanager
     def _answers(self, what: str) -> Iterator[None]:
         """Turn the SDK's errors into ours."""
-        import docker.errors
-        import requests
-
-        errors = cast("Any", docker.errors)
+        errors: Any = import_module("docker.errors")
+        requests: Any = import_module("requests")
         try:
             yield
         except errors.ImageNotFound as error:
@@ -129,7 +128,7 @@ class Engine:
     # --- containers -------------------------------------------------------------------------
 
     def containers(self, *labels: str) -> list[Container]:
-        """Every container, running or not, that carries all the labels (``key`` or ``key=value``)."""
+        """Every container, running or not, with all the labels (``key`` or ``key=value``)."""
         with self._answers("list containers"):
             found = self._client.api.containers(all=True, filters={"label": list(labels)})
         names = [c["Names"][0].lstrip("/") for c in found if c.get("Names")]
@@ -137,12 +136,11 @@ class Engine:
 
     def container(self, name: str) -> Container | None:
         """One container by name or id, ``None`` where there is none."""
-        import docker.errors
-
+        errors: Any = import_module("docker.errors")
         with self._answers(f"inspect container {name}"):
             try:
                 data = self._client.api.inspect_container(name)
-            except cast("Any", docker.errors).NotFound:
+            except errors.NotFound:
                 return None
         state = data["State"]
         return Container(
@@ -247,24 +245,22 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """Remove a container with its anonymous volumes; harmless when it is gone."""
-        import docker.errors
-
+        errors: Any = import_module("docker.errors")
         with self._answers(f"remove container {container}"):
             try:
                 self._client.api.remove_container(container, v=True, force=True)
-            except cast("Any", docker.errors).NotFound:
+            except errors.NotFound:
                 return
 
     # --- images -----------------------------------------------------------------------------
 
     def image_id(self, name: str) -> str | None:
         """Identifier of a local image, ``None`` where it is not here."""
-        import docker.errors
-
+        errors: Any = import_module("docker.errors")
         with self._answers(f"look for image {name}"):
             try:
                 return self._client.api.inspect_image(name)["Id"]
-            except cast("Any", docker.errors).NotFound:
+            except errors.NotFound:
                 return None
 
     def image_architecture(self, name: str) -> str:

@@ -13,12 +13,14 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_multinet.cluster.engine import Engine
 from pytest_multinet.cluster.sandboxes import can_look, in_container
 from pytest_multinet.errors import ClusterError, ImageError
+from pytest_multinet.model.nested import items, mapping
 
 _SNAPSHOTTER = re.compile(r'^\s*snapshotter = [\'"](\w[\w-]*)[\'"]', re.MULTILINE)
 
@@ -123,7 +125,7 @@ class NodeImages:
     def load_archive(self, archive: Path, nodes: Sequence[str]) -> None:
         """Bring an image archive onto nodes, all at once."""
         with ThreadPoolExecutor(len(nodes) or 1) as pool:
-            done = list(pool.map(lambda node: self._import(archive, node), nodes))
+            done = list(pool.map(partial(self._import, archive), nodes))
         left = [node for node, imported in zip(nodes, done, strict=True) if not imported]
         if left:
             self._load_by_kind(archive, left)
@@ -177,7 +179,7 @@ def set_pull_policy(
         if key not in spec:
             continue
         containers: list[dict[str, Any]] = []
-        for original in spec[key]:
+        for original in items(spec, key):
             container = dict(original)
             image = container.get("image")
             if image and not container.get("imagePullPolicy") and full_name(image) in there:
@@ -190,11 +192,11 @@ def set_pull_policy(
 
 def images_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Every image that a pod (or a pod template's owner) names."""
-    spec: Mapping[str, Any] = manifest.get("spec") or {}
-    template: Mapping[str, Any] = spec.get("template") or {}
+    spec = mapping(manifest, "spec")
+    template = mapping(spec, "template")
     if template:
         return images_of(template)
-    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    containers = [*items(spec, "initContainers"), *items(spec, "containers")]
     return tuple(dict.fromkeys(c["image"] for c in containers if c.get("image")))
 
 

@@ -6,47 +6,37 @@ the nodes while kubeadm works.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from pytest_multinet.cluster import kind_config, kind_failure
-from pytest_multinet.cluster.base import Multus, Node, NodeLink, ReadinessCheck
+from pytest_multinet.cluster.base import Multus, Node, NodeLink
 from pytest_multinet.cluster.engine import Container, Engine
-from pytest_multinet.cluster.images import MULTUS_IMAGES, NodeImages, full_name, images_of
+from pytest_multinet.cluster.images import NodeImages
+from pytest_multinet.cluster.kind_boot import KIND_LABEL, Boot
 from pytest_multinet.cluster.kind_kept import KeptCluster, remove_remains
+from pytest_multinet.cluster.kind_link import KindLink
+from pytest_multinet.cluster.kind_multus import KindMultus
 from pytest_multinet.cluster.kind_node import KindNode
+from pytest_multinet.cluster.kind_probers import PodProbers
 from pytest_multinet.cluster.kind_program import KindProgram
 from pytest_multinet.cluster.kubernetes import KubernetesCluster, KubernetesPod, node_facts
-from pytest_multinet.cluster.plugins import find_plugins, install_plugins, plugins_on
-from pytest_multinet.cluster.pod_wait import has_network_status, is_ready, watching, wait_ready
 from pytest_multinet.cluster.record import Record, RecordFolder, records, state_root
-from pytest_multinet.cluster.rest import ApiError, KubeApi
-from pytest_multinet.cluster.sandboxes import can_look, kill_command, kill_containers, pod_process
+from pytest_multinet.cluster.rest import KubeApi
+from pytest_multinet.cluster.sandboxes import can_look, kill_command, kill_containers
 from pytest_multinet.cluster.stages import Stages
-from pytest_multinet.errors import (
-    BackendUnavailable,
-    ClusterError,
-    LinkError,
-    MultinetError,
-    MultusError,
-    PodError,
-    UsageError,
-)
-from pytest_multinet.link.veth_nodes import NodeVeth
+from pytest_multinet.errors import BackendUnavailable, ClusterError, MultinetError, UsageError
+from pytest_multinet.model.interface import ExecResult
 from pytest_multinet.model.topology import ClusterConfig, LinkConfig
-from pytest_multinet.multus import install
-from pytest_multinet.probe.remote import first_that_exists
 from pytest_multinet.probe.stack import Prober
 
-KIND_LABEL = "io.x-k8s.kind.cluster"
 _BRIDGE_SYSCTL = "bridge/bridge-nf-call-iptables"
 _DEFAULT_CONFLIST = "/etc/cni/net.d/10-multinet.conflist"
 
@@ -200,8 +190,10 @@ def _attach(
     running = {c.id for c in there if c.running}
     if not record.nodes or set(record.nodes.values()) - running:
         gone = [n for n, i in record.nodes.items() if i not in running] or ["all nodes"]
+        names = ", ".join(gone)
         stages.progress(
-            f"the kept cluster {config.name} is not whole ({', '.join(gone)} stopped or gone); making a new one"
+            f"the kept cluster {config.name} is not whole ({names} stopped or gone); "
+            "making a new one"
         )
         return None
     cluster = KindCluster(config, engine, kind, folder, record, stages, direct=direct)
@@ -211,8 +203,6 @@ def _attach(
 
 
 def _digest(spec: Mapping[str, Any]) -> str:
-    import hashlib
-
     text = json.dumps(spec, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -250,13 +240,10 @@ class KindCluster(KubernetesCluster):
         self._direct = direct
         self._nodes: tuple[KindNode, ...] = ()
         self._multus: KindMultus | None = None
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="kind")
-        self._multus_image: Future[None] | None = None
-        self._pod_image: Future[None] | None = None
-        self._plugins: Future[None] | None = None
         self._images = NodeImages(engine, self, record.images)
+        self._boot = Boot(config, engine, self.node_names, self._images, record, stages)
         self._leftovers: list[list[str]] = []
-        self._probers: dict[str, tuple[Any, Prober]] = {}
+        self._probers = PodProbers(self.kind_node, direct=direct)
         self._started: dict[str, str] = {}
         self._writing = threading.RLock()
         self._closed = False
@@ -285,14 +272,18 @@ class KindCluster(KubernetesCluster):
         self.record.pid = os.getpid()
         self._write()
         architecture = self._architecture()
-        reading = self._pool.submit(find_plugins, self.config.cni_plugins, architecture)
+        self._boot.read_plugins(architecture)
         log = self._folder.folder / "kind.log"
         argv = ["create", "cluster", "--name", self.name, "--retain", "--wait", "0s"]
         argv += ["--kubeconfig", str(self._folder.kubeconfig), *self._config_arguments()]
         with self.timeline.stage("kind create cluster"):
             process = self._kind.start(*argv, kubeconfig=self._folder.kubeconfig, log=log)
             try:
-                self._while_booting(process, reading)
+                containers = self._boot.wait_for_nodes(process)
+                self.record.nodes = {c.name: c.id for c in containers}
+                self._write()
+                if process.poll() is None:
+                    self._boot.start()
                 code = process.wait()
             except BaseException:
                 _end(process)
@@ -326,64 +317,6 @@ class KindCluster(KubernetesCluster):
         file = self._folder.folder / "kind.yaml"
         file.write_text(json.dumps(kind_config.generated(self.config)), encoding="utf-8")
         return ["--config", str(file)]
-
-    def _while_booting(self, process: subprocess.Popen[bytes], reading: Future[Any]) -> None:
-        """As soon as the nodes' containerd answers, everything that needs no Kubernetes."""
-        from tenacity import Retrying, retry_if_result, wait_fixed
-
-        waiting: Retrying = Retrying(
-            retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25)
-        )
-        if not waiting(lambda: self._booted() or process.poll() is not None):
-            return
-        containers = self.engine.containers(f"{KIND_LABEL}={self.name}")
-        self.record.nodes = {c.name: c.id for c in containers}
-        self._write()
-        if process.poll() is None:
-            self._plugins = self._pool.submit(self._put_plugins, reading)
-            self._multus_image = self._pool.submit(self._load_multus_image)
-            self._pod_image = self._pool.submit(self._load_pod_image, self._multus_image)
-
-    def _booted(self) -> bool:
-        containers = self.engine.containers(f"{KIND_LABEL}={self.name}")
-        if len(containers) < len(self.node_names):
-            return False
-        names = [c.name for c in containers if c.running]
-        try:
-            ready = all(
-                self.engine.exec(n, ["ctr", "version"], timeout=5).returncode == 0 for n in names
-            )
-        except MultinetError:
-            return False
-        return ready and len(names) == len(containers)
-
-    def _put_plugins(self, reading: Future[Any]) -> None:
-        plugins = reading.result()
-        with self.timeline.stage("CNI plugins"):
-            for node in self.node_names:
-                install_plugins(self.engine, node, plugins)
-        self.record.plugins = plugins.fingerprint
-
-    def _load_multus_image(self) -> None:
-        images = [i for i in self._multus_images() if self._images.local(i) is not None]
-        if images:
-            with self.timeline.stage("load Multus image"):
-                self._images.load(images)
-
-    def _load_pod_image(self, before: Future[None]) -> None:
-        before.result()
-        image = self.config.pod_image
-        if self._images.local(image) is not None:
-            with self.timeline.stage("load pod image"):
-                self._images.load([image], self._where_pods_run())
-
-    def _where_pods_run(self) -> list[str]:
-        names = list(self.node_names)
-        return [n for n in names if "-control-plane" not in n] or names
-
-    def _multus_images(self) -> list[str]:
-        documents = install.manifest(self.config.multus_mode, self.config.multus_manifest)
-        return list(dict.fromkeys(i for d in documents for i in images_of(d.data)))
 
     def _fail(self, output: str, artifacts: Path | None) -> None:
         """Raise for a ``kind create`` that failed, with cause and logs."""
@@ -535,7 +468,7 @@ class KindCluster(KubernetesCluster):
         """Leftovers gone, restarted nodes noticed, links and Multus as they should be."""
         self._finish_cleaning()
         restarted = self._notice_restarts()
-        for link in self.links:
+        for link in self.node_links:
             if isinstance(link, KindLink):
                 link.ensure()
         if self._multus is not None and (restarted or can_look()):
@@ -567,7 +500,7 @@ class KindCluster(KubernetesCluster):
 
     def present_images(self, images: Iterable[str], nodes: Sequence[str]) -> set[str]:
         """Which images are on all of the nodes; local ones are brought there first."""
-        self._await(self._pod_image)
+        self._boot.await_pod_image()
         wanted = list(images)
         there = {i for i in wanted if self._images.everywhere(i, nodes)}
         bring = [i for i in wanted if i not in there and self._images.local(i) is not None]
@@ -577,64 +510,15 @@ class KindCluster(KubernetesCluster):
             self._write()
         return there | set(bring)
 
-    @staticmethod
-    def _await(task: Future[None] | None) -> None:
-        if task is not None:
-            task.result()
-
     # --- probes -----------------------------------------------------------------------------
 
     def pod_prober(self, pod: KubernetesPod) -> Prober:
         """Sockets in the pod's namespace where it can be opened, else programs run inside it."""
-        if not (self._direct and can_look()):
-            return self.remote_prober(pod)
-        known = self._probers.get(pod.uid)
-        if known is not None and known[0].current:
-            return known[1]
-        if known is not None:
-            known[0].close()
-            del self._probers[pod.uid]
-        process = pod_process(pod.uid)
-        if process is None:
-            return self.remote_prober(pod)
-        from pytest_multinet.net.foreign import ForeignNamespace
-        from pytest_multinet.probe.local import LocalProber
-
-        namespace = ForeignNamespace(pod.name, f"/proc/{process}/ns/net")
-        self._probers[pod.uid] = (namespace, LocalProber(pod.name, namespace))
-        return self._probers[pod.uid][1]
+        return self._probers.of(pod)
 
     def remote_prober(self, pod: KubernetesPod) -> Prober:
         """Programs in the pod; where its image has none, the node's, in the pod's namespace."""
-        from pytest_multinet.probe.remote import RemoteProber
-
-        node = self.kind_node(pod.node.name)
-
-        def inside(argv: Sequence[str], timeout: float) -> Any:
-            return pod.exec(argv, timeout=timeout)
-
-        def beside(argv: Sequence[str], timeout: float) -> Any:
-            words = ["nsenter", f"--net={self._sandbox_path(pod, node)}", *argv]
-            return node.exec(words, timeout=timeout)
-
-        run = first_that_exists(inside, beside)
-        return RemoteProber(pod.name, run, lambda argv, ready: pod.spawn(argv, ready=ready))
-
-    def _sandbox_path(self, pod: KubernetesPod, node: KindNode) -> str:
-        """The pod's namespace file on its node, from the container runtime."""
-        label = f"io.kubernetes.pod.uid={pod.uid}"
-        listed = node.exec(
-            ["crictl", "pods", "-q", "--state", "ready", "--label", label], check=True
-        )
-        identifiers = listed.stdout.split()
-        if not identifiers:
-            raise PodError("it has no sandbox on its node", pod=f"{pod.namespace}/{pod.name}")
-        shown = node.exec(["crictl", "inspectp", identifiers[0]], check=True)
-        spec = json.loads(shown.stdout)["info"]["runtimeSpec"]
-        for namespace in spec["linux"]["namespaces"]:
-            if namespace["type"] == "network":
-                return str(namespace.get("path") or "/proc/1/ns/net")
-        return "/proc/1/ns/net"
+        return self._probers.remote(pod)
 
     def kill_in_pod(self, pod: KubernetesPod, argv: Sequence[str]) -> None:
         """End a program that outlived its ``exec``; only beside Docker and as root."""
@@ -653,7 +537,6 @@ class KindCluster(KubernetesCluster):
         link = KindLink(self, config, nodes)
         with self.timeline.stage(f"link {config.name}"):
             link.make()
-        self.links.append(link)
         return link
 
     def link(
@@ -671,7 +554,7 @@ class KindCluster(KubernetesCluster):
             link.ensure()
         return link
 
-    def run_helper(self, argv: Sequence[str]) -> Any:
+    def run_helper(self, argv: Sequence[str]) -> ExecResult:
         """Run a program in a privileged container of the node image."""
         image = self._nodes[0].container.image
         return self.engine.run_helper(image, argv, purpose=f"link of {self.name}")
@@ -692,8 +575,7 @@ class KindCluster(KubernetesCluster):
         if self.attached:
             return
         with self.timeline.stage("wait for plugins and Multus image"):
-            self._await(self._plugins)
-            self._await(self._multus_image)
+            self._boot.await_multus_parts()
 
     def pause_image(self) -> str:
         """The image of pod sandboxes: it is on every node."""
@@ -713,7 +595,7 @@ class KindCluster(KubernetesCluster):
             f"multinet down  # or: kind delete cluster --name {self.name}",
         )
 
-    def keep(self, id: str = "") -> Mapping[str, Any]:
+    def keep(self, id: str = "") -> dict[str, Any]:
         """Leave the cluster for the next run, and let go of it.
 
         Args:
@@ -725,7 +607,7 @@ class KindCluster(KubernetesCluster):
         resources = {"name": self.name, "state": str(self._folder.root), "id": id or self.name}
         if self._closed:
             return resources
-        self._finish_background()
+        self._boot.finish()
         self.record.state = "kept"
         self.record.pid = 0
         self._write()
@@ -737,12 +619,10 @@ class KindCluster(KubernetesCluster):
         if self._closed:
             return
         try:
-            for task in (self._pod_image, self._multus_image, self._plugins):
-                if task is not None:
-                    task.cancel()  # what runs fails as soon as the nodes are gone
+            self._boot.cancel()
             self._delete()
         finally:
-            self._finish_background()
+            self._boot.finish()
             self._let_go()
 
     def abandon(self) -> None:
@@ -751,12 +631,6 @@ class KindCluster(KubernetesCluster):
             self.close()
         except MultinetError as error:
             self.progress(f"could not remove what was left of {self.name}: {error}")
-
-    def _finish_background(self) -> None:
-        for task in (self._pod_image, self._multus_image, self._plugins):
-            if task is not None and not task.cancel():
-                task.exception()
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _delete(self) -> None:
         with self.timeline.stage("delete cluster"):
@@ -774,9 +648,7 @@ class KindCluster(KubernetesCluster):
 
     def _let_go(self) -> None:
         self._closed = True
-        for namespace, _prober in self._probers.values():
-            namespace.close()
-        self._probers.clear()
+        self._probers.close()
         for node in self._nodes:
             node.close()
         if hasattr(self, "kube"):
@@ -789,308 +661,11 @@ class KindCluster(KubernetesCluster):
             self._folder.write(self.record)
 
 
-class KindLink(NodeLink):
-    """A veth between two node containers."""
-
-    def __init__(
-        self, cluster: KindCluster, config: LinkConfig, nodes: tuple[KindNode, KindNode]
-    ) -> None:
-        self.config = config
-        self.name = config.name
-        self.ends = nodes
-        self._cluster = cluster
-        self._nodes = nodes
-        self._veth = NodeVeth(config, nodes, cluster.run_helper)
-        self._started: dict[str, str] = {}
-        self._deleted = False
-
-    def make(self) -> None:
-        """Make it, or take the one that is there and right."""
-        self._veth.ensure()
-        self._started = {n.name: n.look_again().started for n in self._nodes}
-
-    def ensure(self) -> None:
-        """Remake it where a node container was restarted since it was made.
-
-        Raises:
-            LinkError: it is gone though no node was restarted.
-        """
-        if self._deleted:
-            return
-        restarted = [n for n in self._nodes if n.restarted_since(self._started[n.name])]
-        if not restarted:
-            return
-        self.make()
-        names = ", ".join(n.name for n in restarted)
-        self._cluster.progress(
-            f"link {self.name} was remade: {names} restarted; macvlans of running pods on its "
-            "former ends are gone, make those pods again"
-        )
-
-    def _checked(self) -> None:
-        if self._deleted:
-            raise LinkError(f"link {self.name} was deleted")
-        restarted = [n.name for n in self._nodes if n.restarted_since(self._started[n.name])]
-        if restarted:
-            raise LinkError(
-                f"link {self.name} is gone: node {', '.join(restarted)} restarted, and with it "
-                "went the macvlans on the link; cluster.link(...) again remakes the link, the "
-                "pods must be made again"
-            )
-
-    def down(self) -> None:
-        """Set both ends administratively down."""
-        self._checked()
-        self._veth.set_up(False)
-
-    def up(self) -> None:
-        """Set both ends administratively up."""
-        self._checked()
-        self._veth.set_up(True)
-
-    def delete(self) -> None:
-        """Remove the link, and with it every macvlan on it."""
-        if not self._deleted:
-            self._deleted = True
-            self._veth.delete()
-            if self in self._cluster.links:
-                self._cluster.links.remove(self)
-            self._cluster.forget(self)
-
-
-class KindMultus(Multus):
-    """Multus on a kind cluster: ours, or one that was there before."""
-
-    version = install.VERSION
-    mode = "thick"
-
-    def __init__(self, cluster: KindCluster) -> None:
-        self._cluster = cluster
-        self._canary: dict[str, install.Point] = {}
-
-    def make_usable(self) -> None:
-        """Install it where there is none, and wait for all six points on every node."""
-        cluster = self._cluster
-        found = self._find()
-        if found is None:
-            self._apply()
-            found = self._find()
-        if found is None:
-            raise MultusError(
-                "the Multus manifest was applied, but there is no DaemonSet of Multus"
-            )
-        self.version, self.mode = install.version_of(found)
-        if cluster.attached and cluster.record.multus and all(p.ok for p in self._points()):
-            for node in cluster.nodes:
-                seen = "attached when the cluster was made"
-                self._canary[node.name] = install.Point(node.name, install.CANARY, True, seen)
-            return
-        cluster.await_multus_parts()
-        with cluster.timeline.stage("Multus ready"):
-            self._await_points(found)
-        with cluster.timeline.stage("canary pods"):
-            self._run_canaries()
-        bad = [p for p in self._all() if not p.ok]
-        if bad:
-            raise install.not_ready(bad)
-
-    def _find(self) -> Mapping[str, Any] | None:
-        listed = self._cluster.kube.get("/apis/apps/v1/daemonsets")["items"]
-        return install.find_daemon_set(listed)
-
-    def _apply(self) -> None:
-        config = self._cluster.config
-        documents = install.manifest(config.multus_mode, config.multus_manifest)
-        with self._cluster.timeline.stage("apply Multus"):
-            if config.multus_manifest is None and config.multus_mode == "thin":
-                service = self._cluster.kube.get("/api/v1/namespaces/default/services/kubernetes")
-                documents = install.with_service_address(documents, service["spec"]["clusterIP"])
-            for document in install.in_order(documents):
-                self._cluster.kube.apply(document.data, install.NAMESPACE)
-
-    def settle(self) -> None:
-        """Wait a while for a Multus that is just coming back: a pod made now would miss it.
-
-        After a restart the primary's configuration may be used in its place, without a word.
-        """
-        from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
-
-        def settled() -> bool:
-            points = self._points()
-            return all(p.ok for p in points if p.point != install.EXECUTABLE)
-
-        waiting: Retrying = Retrying(
-            retry=retry_if_result(lambda ok: not ok),
-            stop=stop_after_delay(max(self._cluster.config.timeout, 30.0)),
-            wait=wait_exponential(multiplier=0.1, max=1.0),
-            retry_error_callback=lambda _: False,  # then the pod's own error says what is wrong
-        )
-        waiting(settled)
-
-    # --- the six points ---------------------------------------------------------------------
-
-    def status(self) -> tuple[ReadinessCheck, ...]:
-        """Every readiness point on every node, checked now (the canary as it was seen)."""
-        return tuple(ReadinessCheck(p.node, p.point, p.ok, p.detail) for p in self._all())
-
-    def _all(self) -> list[install.Point]:
-        return [*self._points(), *self._canary.values()]
-
-    def _points(self) -> list[install.Point]:
-        cluster = self._cluster
-        plugins = self._plugin_types()
-        points = [
-            point
-            for node in cluster.nodes
-            for point in install.check_node(cluster.kind_node(node.name), self.mode, plugins)
-        ]
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{install.CRD}"
-        established = install.is_established(cluster.kube.get_or_none(path))
-        return [*points, install.Point("", install.ESTABLISHED, established, install.CRD)]
-
-    def _plugin_types(self) -> set[str]:
-        """The plugin types that the cluster's networks use."""
-        from pytest_multinet.model.nad import parse_network_config
-
-        types: set[str] = set()
-        try:
-            listed = self._cluster.kube.get(
-                "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions"
-            )
-        except ApiError:
-            return types
-        for item in listed["items"]:
-            text = (item.get("spec") or {}).get("config") or ""
-            try:
-                conf = parse_network_config(text, name=item["metadata"]["name"])
-            except MultinetError:
-                continue  # a network that nobody can attach to asks for no plugin
-            for plugin in conf.plugins:
-                types |= {plugin.type, *([plugin.ipam_type] if plugin.ipam_type else [])}
-        return types
-
-    def _await_points(self, found: Mapping[str, Any]) -> None:
-        """Wait until the points that stand on the nodes hold; the DaemonSet by watch."""
-        from tenacity import (
-            RetryError,
-            Retrying,
-            retry_if_result,
-            stop_after_delay,
-            wait_exponential,
-        )
-
-        cluster = self._cluster
-        name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
-        limit = max(cluster.config.timeout, 120.0)
-        began = time.monotonic()
-        try:
-            cluster.await_object(
-                f"/apis/apps/v1/namespaces/{namespace}/daemonsets",
-                {"fieldSelector": f"metadata.name={name}"},
-                _rolled_out,
-                timeout=limit,
-                what=f"DaemonSet {namespace}/{name}",
-            )
-        except MultinetError as error:
-            raise self._why_not(namespace, error) from error
-        left = max(limit - (time.monotonic() - began), 10.0)
-        waiting: Retrying = Retrying(
-            retry=retry_if_result(lambda points: not all(p.ok for p in points)),
-            stop=stop_after_delay(min(left, 60.0)),
-            wait=wait_exponential(multiplier=0.1, max=1.0),
-        )
-        try:
-            waiting(self._points)
-        except RetryError:
-            raise install.not_ready(self._points()) from None
-
-    def _why_not(self, namespace: str, error: MultinetError) -> MultusError:
-        """Which points fail, and what the Multus pods say."""
-        from pytest_multinet.cluster.pod_events import from_status
-
-        lines: list[str] = []
-        pods = self._cluster.kube.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
-        for pod in pods:
-            trouble = from_status(pod)
-            if "multus" in pod["metadata"]["name"] and trouble is not None:
-                where = pod["spec"].get("nodeName") or "no node"
-                lines.append(f"{where}: {trouble.reason}: {trouble.message}")
-        failing = install.not_ready(self._points())
-        more = "\n  ".join(lines)
-        return MultusError(f"{error}\n{failing}" + (f"\n  {more}" if more else ""))
-
-    # --- the canary -------------------------------------------------------------------------
-
-    def _run_canaries(self) -> None:
-        """One pod a node asks for a network; each must get its network-status."""
-        kube = self._cluster.kube
-        network = install.canary_network()
-        image = self._cluster.pause_image()
-        bodies = [
-            install.canary_pod(node.name, image, number)
-            for number, node in enumerate(self._cluster.nodes)
-        ]
-        with ExitStack() as stack:
-            stack.callback(self._sweep, [*bodies, network])
-            kube.apply(network)
-            with watching(kube, [install.NAMESPACE]) as watch:
-                pods = [kube.apply(body) for body in bodies]
-                self._judge(watch, pods)
-
-    def _judge(self, watch: Any, pods: Sequence[Mapping[str, Any]]) -> None:
-        def attached(pod: Mapping[str, Any]) -> bool:
-            return is_ready(pod) and has_network_status(pod)
-
-        waiting = list(pods)
-        limit = max(self._cluster.config.timeout, 60.0)
-        while waiting:
-            why: PodError | None = None
-            try:
-                wait_ready(watch, waiting, timeout=limit, enough=attached)
-            except PodError as error:
-                why, limit = error, 5.0
-            failed = [p for p in waiting if why is not None and why.pod.endswith(_name(p))]
-            for pod in failed if why is not None else waiting:
-                node = pod["spec"]["nodeName"]
-                detail = str(why) if why is not None else "network-status seen"
-                self._canary[node] = install.Point(node, install.CANARY, why is None, detail)
-            waiting = [p for p in waiting if p not in failed] if failed else []
-
-    def _sweep(self, bodies: Sequence[Mapping[str, Any]]) -> None:
-        kube = self._cluster.kube
-        for body in bodies:
-            kube.delete(kube.path_of(body), grace=0 if body["kind"] == "Pod" else None)
-
-
-def _name(thing: Mapping[str, Any]) -> str:
-    return str(thing["metadata"]["name"])
-
-
-def _rolled_out(daemon_set: Mapping[str, Any]) -> bool:
-    status: Mapping[str, Any] = daemon_set.get("status") or {}
-    wanted = int(status.get("desiredNumberScheduled") or 0)
-    current = status.get("observedGeneration") == daemon_set["metadata"].get("generation")
-    return current and wanted > 0 and int(status.get("numberReady") or 0) >= wanted
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End ``kind`` and let it finish what it is at, so that nothing appears after we removed it."""
+    """End ``kind`` and wait for it, so that nothing appears after we removed everything."""
     process.terminate()
     try:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-__all__ = [
-    "MULTUS_IMAGES",
-    "BackendUnavailable",
-    "KindCluster",
-    "KindLink",
-    "KindMultus",
-    "full_name",
-    "open_cluster",
-    "plugins_on",
-    "reap",
-]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_multinet.errors import ManifestError, UsageError
 from pytest_multinet.model.manifest import load_documents
+from pytest_multinet.model.nested import items, mapping
 from pytest_multinet.model.topology import ClusterConfig, check_cluster_name
 
 API_VERSION = "kind.x-k8s.io/v1alpha4"
@@ -37,7 +38,7 @@ def resolve(config: ClusterConfig) -> ClusterConfig:
     if config.kind_config is None:
         return config
     data = read_kind_config(config.kind_config)
-    networking: Mapping[str, Any] = data.get("networking") or {}
+    networking = mapping(data, "networking")
     return config.with_(
         name=data.get("name") or config.name,
         nodes=len(_nodes(data)),
@@ -143,4 +144,4 @@ def specification(config: ClusterConfig) -> dict[str, Any]:
 
 
 def _nodes(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return data.get("nodes") or [{"role": "control-plane"}]
+    return items(data, "nodes") or [{"role": "control-plane"}]

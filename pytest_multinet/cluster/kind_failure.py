@@ -16,7 +16,8 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"no space left on device|disk quota exceeded",
-        "the disk is full: 'docker system df' shows what Docker holds, 'docker system prune' frees",
+        "the disk is full: 'docker system df' shows what Docker holds, and 'docker system prune' "
+        "frees what is unused",
     ),
     (
         r"port is already allocated|address already in use|ports are not available",
@@ -29,12 +30,15 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "'kind delete cluster --name ...' if it is no longer needed",
     ),
     (
-        r"failed to pull image|pull access denied|manifest unknown|no such host|not found: manifest",
+        r"failed to pull image|pull access denied|manifest unknown|no such host"
+        r"|not found: manifest",
         "the node image is neither on this machine nor could it be pulled; is its name right "
-        "(--multinet-node-image), and is there a network? 'multinet bundle' is for machines without",
+        "(--multinet-node-image), and is there a network? 'multinet bundle' is for machines "
+        "without one",
     ),
     (
-        r"cgroup v1|cgroups v1|cgroup_v1|could not find a log line that matches.*(systemd|Multi-User)",
+        r"cgroups? v1|cgroup_v1"
+        r"|could not find a log line that matches.*(systemd|Multi-User)",
         "the node image does not boot here: this machine may still use cgroup v1, which newer "
         "images refuse; take an older one (kindest/node:v1.31.0), or boot with "
         "systemd.unified_cgroup_hierarchy=1",
@@ -67,7 +71,7 @@ def cause(output: str) -> str | None:
 
 
 def failed_line(output: str) -> str:
-    """kind's own ``ERROR:`` line, else its last one."""
+    """Kind's own ``ERROR:`` line, else its last one."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
     line = (errors or lines or ["no output"])[-1 if not errors else 0]

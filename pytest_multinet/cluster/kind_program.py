@@ -70,7 +70,7 @@ class KindProgram:
         )
 
     def start(self, *argv: str, kubeconfig: Path, log: Path) -> subprocess.Popen[bytes]:
-        """Start it with its output in a file, in a session of its own: Ctrl-C is ours to handle."""
+        """Start it, its output in a file, in a session of its own: Ctrl-C is ours to handle."""
         with log.open("wb") as output:
             return subprocess.Popen(
                 [self.path, *argv],

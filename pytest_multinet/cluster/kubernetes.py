@@ -6,9 +6,10 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pytest_multinet.cluster import kubernetes_state
 from pytest_multinet.cluster.base import (
@@ -17,12 +18,12 @@ from pytest_multinet.cluster.base import (
     MultusState,
     Network,
     Node,
-    NodeLink,
     Pod,
 )
 from pytest_multinet.cluster.images import images_of, set_pull_policy
 from pytest_multinet.cluster.pod_exec import PodExecStream, run_in_pod, with_environment
 from pytest_multinet.cluster.pod_wait import (
+    PodWatch,
     has_network_status,
     is_ready,
     key_of,
@@ -46,6 +47,7 @@ from pytest_multinet.model.attachment import NETWORK_STATUS_ANNOTATION
 from pytest_multinet.model.interface import ExecResult
 from pytest_multinet.model.manifest import Document, load_documents
 from pytest_multinet.model.nad import NetworkAttachmentDefinition
+from pytest_multinet.model.nested import items, mapping
 from pytest_multinet.model.network_status import NetworkStatus, parse_network_status
 from pytest_multinet.model.pod import PodManifest
 from pytest_multinet.model.topology import ClusterConfig, LinkConfig
@@ -67,7 +69,7 @@ class KubernetesPod(Pod):
         self.manifest = manifest
         self.name = manifest.name
         self.namespace = manifest.namespace
-        self.cluster = cluster
+        self.cluster = cluster  # pyright: ignore[reportIncompatibleVariableOverride]
         self._seen = seen
         self._prober: Prober | None = None
 
@@ -99,12 +101,12 @@ class KubernetesPod(Pod):
     @property
     def annotations(self) -> Mapping[str, str]:
         """Its annotations now."""
-        return self.refresh()["metadata"].get("annotations") or {}
+        return mapping(self.refresh(), "metadata", "annotations")
 
     @property
     def network_status(self) -> tuple[NetworkStatus, ...]:
         """One entry per attachment, the default network first."""
-        known = self._seen["metadata"].get("annotations") or {}
+        known = mapping(self._seen, "metadata", "annotations")
         text = known.get(NETWORK_STATUS_ANNOTATION)
         if text is None:
             text = self.annotations.get(NETWORK_STATUS_ANNOTATION, "")
@@ -193,7 +195,7 @@ class KubernetesPod(Pod):
     @property
     def started(self) -> float | None:
         """When kubelet took it, seconds since the epoch."""
-        return kubernetes_state.moment((self.refresh().get("status") or {}).get("startTime"))
+        return kubernetes_state.moment(mapping(self.refresh(), "status").get("startTime"))
 
     def delete(self) -> None:
         """Delete it and wait until its sandbox is gone."""
@@ -250,14 +252,14 @@ class KubernetesObject(Handle):
             self._cluster.await_object(
                 folder,
                 {"fieldSelector": f"metadata.name={name}"},
-                lambda o: (o.get("status") or {}).get("readyReplicas", 0) >= wanted,
+                lambda o: mapping(o, "status").get("readyReplicas", 0) >= wanted,
                 what=f"{self.kind} {self.name}",
             )
-        labels: Mapping[str, str] = (found["spec"].get("selector") or {}).get("matchLabels") or {}
+        labels = mapping(found, "spec", "selector", "matchLabels")
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
         path = f"/api/v1/namespaces/{found['metadata']['namespace']}/pods"
-        items = self._cluster.kube.get(path, {"labelSelector": selector})["items"]
-        return tuple(self._cluster.adopt(item) for item in items)
+        listed = self._cluster.kube.get(path, {"labelSelector": selector})
+        return tuple(self._cluster.adopt(item) for item in items(listed, "items"))
 
     def delete(self) -> None:
         """Delete it and what it owns, and wait until it is gone."""
@@ -270,15 +272,12 @@ class KubernetesCluster(Cluster):
 
     Attributes:
         kube: plain requests to it.
-        links: the node links that were made and not yet deleted.
     """
 
     kube: KubeApi
-    links: list[NodeLink]
 
     def __init__(self, config: ClusterConfig) -> None:
         super().__init__(config)
-        self.links = []
         self._said: set[str] = set()
 
     # --- what a backend gives ---------------------------------------------------------------
@@ -319,13 +318,13 @@ class KubernetesCluster(Cluster):
     def api(self) -> Any:
         """A ``kubernetes.client.ApiClient`` for this cluster."""
         try:
-            from kubernetes import config
+            config: Any = import_module("kubernetes.config")
         except ImportError as error:
             raise BackendUnavailable(
                 "cluster.api needs the Python package 'kubernetes'; "
                 "install it with: pip install 'pytest-multinet[kind]'"
             ) from error
-        return cast("Any", config).new_client_from_config(config_file=str(self.kubeconfig))
+        return config.new_client_from_config(config_file=str(self.kubeconfig))
 
     # --- for a diagnosis --------------------------------------------------------------------
 
@@ -381,11 +380,11 @@ class KubernetesCluster(Cluster):
 
     def _with_policies(self, data: dict[str, Any]) -> dict[str, Any]:
         """A workload's manifest, its pod template's image policies set."""
-        template = (data.get("spec") or {}).get("template") if "spec" in data else None
-        if not isinstance(template, Mapping) or "spec" not in template:
+        template = mapping(data, "spec", "template")
+        if "spec" not in template:
             return data
         there = self.present_images(images_of(data), self._pod_nodes())
-        changed, images = set_pull_policy(cast("Mapping[str, Any]", template), there)
+        changed, images = set_pull_policy(template, there)
         self._say_policy(images)
         return {**data, "spec": {**data["spec"], "template": changed}}
 
@@ -463,8 +462,7 @@ class KubernetesCluster(Cluster):
 
             try:
                 with ThreadPoolExecutor(_AT_ONCE) as pool:
-                    for pod in pool.map(create, wanted):
-                        made.append(pod)
+                    made += pool.map(create, wanted)
                 if wait:
                     made = self._await_pods(watch, manifests, made)
             except BaseException:
@@ -474,7 +472,7 @@ class KubernetesCluster(Cluster):
         return list(pods)
 
     def _await_pods(
-        self, watch: Any, manifests: Sequence[PodManifest], made: Sequence[Mapping[str, Any]]
+        self, watch: PodWatch, manifests: Sequence[PodManifest], made: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
         seen = wait_ready(watch, made, timeout=max(self.config.timeout, 30.0))
         silent = [
@@ -646,9 +644,9 @@ def listens(tables: str, port: int) -> bool:
 
 def node_facts(item: Mapping[str, Any]) -> tuple[str, str, str]:
     """(name, role, InternalIP) of a node object."""
-    labels: Mapping[str, str] = item["metadata"].get("labels") or {}
+    labels = mapping(item, "metadata", "labels")
     role = "control-plane" if "node-role.kubernetes.io/control-plane" in labels else "worker"
-    addresses: list[Mapping[str, str]] = item.get("status", {}).get("addresses") or []
+    addresses = items(item, "status", "addresses")
     internal = [a["address"] for a in addresses if a["type"] == "InternalIP"]
     if not internal:
         raise ClusterError(f"node {item['metadata']['name']} has no InternalIP address")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_multinet.errors import PodError
+from pytest_multinet.model.nested import items, mapping
 
 SANDBOX = "FailedCreatePodSandBox"
 
@@ -46,7 +47,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"Link not found",
         "the network's master interface does not exist on node {node}; is its 'master' right, "
-        "and is there a node_link to that node? ('docker exec {node} ip link' shows what is there)",
+        "and is there a node_link to that node? ('docker exec {node} ip link' shows its links)",
     ),
     (
         r"no default route interface found",
@@ -55,7 +56,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"unknown macvlan mode", "macvlan modes are bridge, private, vepa and passthru"),
     (
         r"invalid MTU (?P<mtu>\d+), must be",
-        "an mtu above the master's is refused; raise the link's mtu (node_link) or lower the network's",
+        "an mtu above the master's is refused; raise the link's mtu (node_link), or lower the "
+        "network's",
     ),
     (
         r"missing IP config",
@@ -67,7 +69,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "an empty network name: is there a trailing comma in the annotation?",
     ),
     (
-        r"cannot find a network-attachment-definition \((?P<name>[^)]*)\) in namespace \((?P<namespace>[^)]*)\)",
+        r"cannot find a network-attachment-definition \((?P<name>[^)]*)\) "
+        r"in namespace \((?P<namespace>[^)]*)\)",
         "apply the NetworkAttachmentDefinition {name!r} in namespace {namespace!r} first, or name "
         "another as 'namespace/name' (a bare name is looked up in the pod's namespace)",
     ),
@@ -106,7 +109,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"device or resource busy",
-        "the master already carries another kind of upper device (ipvlan beside macvlan, or a bridge)",
+        "the master already carries another kind of upper device (ipvlan beside macvlan, or a "
+        "bridge)",
     ),
     (r"failed to allocate for range|no IP addresses available", "host-local's range is exhausted"),
     (r"IPAM plugin .*permission denied|IPv6.*permission denied", "IPv6 is disabled in the pod"),
@@ -158,7 +162,7 @@ def from_event(event: Mapping[str, Any]) -> Trouble | None:
     """What a Warning event says that matters, else ``None``."""
     reason = str(event.get("reason") or "")
     text = str(event.get("message") or "")
-    node = str((event.get("source") or {}).get("host") or "")
+    node = str(mapping(event, "source").get("host") or "")
     if reason == SANDBOX:
         return Trouble(reason, network_cause(text), node, bool(_PASSING.search(text)))
     if reason == "FailedScheduling":
@@ -174,18 +178,18 @@ def from_event(event: Mapping[str, Any]) -> Trouble | None:
 
 def from_status(pod: Mapping[str, Any]) -> Trouble | None:
     """What the containers' states say that matters, else ``None``."""
-    status: Mapping[str, Any] = pod.get("status") or {}
-    node = str((pod.get("spec") or {}).get("nodeName") or "")
+    status = mapping(pod, "status")
+    node = str(mapping(pod, "spec").get("nodeName") or "")
     for key in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(key) or ():
-            waiting = (container.get("state") or {}).get("waiting") or {}
+        for container in items(status, key):
+            waiting = mapping(container, "state", "waiting")
             reason = str(waiting.get("reason") or "")
             message = str(waiting.get("message") or reason)
             if reason in _IMAGE_REASONS:
                 named = f"{container['name']}: {message}"
                 return Trouble(reason, named, node, reason == "ImagePullBackOff")
             if reason in _CONTAINER_REASONS:
-                ended = (container.get("lastState") or {}).get("terminated") or {}
+                ended = mapping(container, "lastState", "terminated")
                 if ended and reason == "CrashLoopBackOff":
                     message = f"its program ended with status {ended.get('exitCode')}"
                 return Trouble(reason, f"container {container['name']}: {message}", node, False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -33,8 +34,6 @@ class PodExecStream:
         *,
         stdin: bool = False,
     ) -> None:
-        import websocket
-
         self.argv = tuple(argv)
         self.pod = f"{namespace}/{pod}"
         self.status: dict[str, Any] | None = None
@@ -43,7 +42,7 @@ class PodExecStream:
         if container:
             query.append(("container", container))
         path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/exec"
-        package = cast("Any", websocket)
+        package: Any = import_module("websocket")
         self._errors = (package.WebSocketException, OSError)
         try:
             self._socket: Any = package.create_connection(

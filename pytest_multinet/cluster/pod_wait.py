@@ -14,6 +14,7 @@ from pytest_multinet.cluster.pod_events import Trouble, from_event, from_status
 from pytest_multinet.cluster.rest import KubeApi, Watch
 from pytest_multinet.errors import MultinetError, PodError
 from pytest_multinet.model.attachment import NETWORK_STATUS_ANNOTATION
+from pytest_multinet.model.nested import items, mapping
 
 Key = tuple[str, str]  # namespace, name
 _UID_FIELD = "involvedObject.kind=Pod"
@@ -167,22 +168,22 @@ def key_of(thing: Mapping[str, Any]) -> Key:
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
     """Whether a pod runs: condition Ready, or ended in success."""
-    status: Mapping[str, Any] = pod.get("status") or {}
+    status = mapping(pod, "status")
     if pod["metadata"].get("deletionTimestamp"):
         return False
     if status.get("phase") == "Succeeded":
         return True
-    conditions: list[Mapping[str, Any]] = status.get("conditions") or []
+    conditions = items(status, "conditions")
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def has_network_status(pod: Mapping[str, Any]) -> bool:
     """Whether Multus has written what it attached."""
-    return NETWORK_STATUS_ANNOTATION in (pod["metadata"].get("annotations") or {})
+    return NETWORK_STATUS_ANNOTATION in mapping(pod, "metadata", "annotations")
 
 
 def _note_event(seen: Mapping[Key, _Seen], event: Mapping[str, Any]) -> None:
-    about: Mapping[str, Any] = event.get("involvedObject") or {}
+    about = mapping(event, "involvedObject")
     state = seen.get((about.get("namespace", ""), about.get("name", "")))
     if state is None or about.get("uid") != state.pod["metadata"].get("uid"):
         return
@@ -218,10 +219,10 @@ def _late(seen: Mapping[Key, _Seen], timeout: float) -> PodError:
         return PodError(
             f"{within}: {error.message}", pod=pod, reason=error.reason, hint=error.hint
         )
-    status: Mapping[str, Any] = state.pod.get("status") or {}
+    status = mapping(state.pod, "status")
     unmet = [
         f"{c['type']}: {c.get('reason') or c['status']}"
-        for c in status.get("conditions") or ()
+        for c in items(status, "conditions")
         if c["status"] != "True"
     ]
     seen_text = f"phase {status.get('phase', 'unknown')}; " + ", ".join(unmet)

@@ -132,7 +132,8 @@ class RemoteProcess(Process):
             self.terminate()
             raise ExecFailed(
                 f"{' '.join(self.argv)} in {self._where} was not ready within {timeout:g} s "
-                f"(no output matching {pattern!r}; {state}); it wrote:\n{self.output or '(nothing)'}"
+                f"(no output matching {pattern!r}; {state}); it wrote:\n"
+                f"{self.output or '(nothing)'}"
             )
 
     @property

@@ -7,6 +7,7 @@ cost; ``Cluster.api`` still gives its client to those who want one.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from pytest_multinet.errors import ClusterError, UsageError
+from pytest_multinet.model.nested import items
 
 FIELD_MANAGER = "pytest-multinet"
 APPLY = "application/apply-patch+yaml"
@@ -157,15 +159,10 @@ class KubeApi:
         return known[kind]
 
     def _discover(self, api_version: str) -> dict[str, tuple[str, bool]]:
-        try:
-            found = self.get(api_root(api_version))
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            found = {"resources": []}
+        found = self.get_or_none(api_root(api_version))
         known = {
             r["kind"]: (r["name"], bool(r["namespaced"]))
-            for r in found.get("resources", [])
+            for r in items(found, "resources")
             if "/" not in r["name"]
         }
         self._resources[api_version] = known
@@ -275,10 +272,8 @@ class Watch:
         self._closed = True
         sock = self._connection.sock
         if sock is not None:
-            try:
+            with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self._connection.close()
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from pytest_multinet.errors import LinkError, NetlinkError
 from pytest_multinet.model.interface import ExecResult
+from pytest_multinet.model.nested import mapping
 from pytest_multinet.model.topology import LinkConfig
 from pytest_multinet.net.netns import Namespace
 
@@ -27,7 +28,7 @@ _LINK = struct.Struct("=BxHiII")
 
 @dataclass(frozen=True, slots=True)
 class EndFacts:
-    """What one end is now: ``kind`` (``veth``), ``index``, ``peer`` index, ``mtu``, ``up``, ``alias``."""
+    """What one end is now; ``peer`` is the other end's index, ``kind`` such as ``veth``."""
 
     kind: str
     index: int
@@ -152,7 +153,7 @@ class _ProgramEnd(_End):
         for link in json.loads(result.stdout or "[]"):
             if link.get("ifname") == self.name:
                 return EndFacts(
-                    kind=(link.get("linkinfo") or {}).get("info_kind", ""),
+                    kind=str(mapping(link, "linkinfo").get("info_kind", "")),
                     index=link["ifindex"],
                     peer=link.get("link_index"),
                     mtu=link["mtu"],

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, cast
 
 from pytest_multinet.errors import MultusError, UsageError
 from pytest_multinet.model.manifest import Document, load_documents
+from pytest_multinet.model.nested import items, mapping
 
 VERSION = "4.1.0"
 NAMESPACE = "kube-system"
@@ -111,11 +112,11 @@ def with_service_address(documents: Iterable[Document], address: str) -> list[Do
     return changed
 
 
-def find_daemon_set(items: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def find_daemon_set(found: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The DaemonSet of Multus among all DaemonSets, by image or label."""
-    for item in items:
+    for item in found:
         containers = item["spec"]["template"]["spec"]["containers"]
-        labels: Mapping[str, str] = item["metadata"].get("labels") or {}
+        labels = mapping(item, "metadata", "labels")
         named = labels.get("name") == "multus" or labels.get("app") == "multus"
         if named or any("multus-cni" in c.get("image", "") for c in containers):
             return item
@@ -186,7 +187,7 @@ def _names_primary(node: NodeFiles, multus: Mapping[str, Any], primary: str) -> 
     if named.rpartition("/")[2] == primary:
         return True
     # The thin entry point writes the primary's configuration in, as the only delegate.
-    delegates = cast("list[dict[str, Any]]", multus.get("delegates") or [])
+    delegates = items(multus, "delegates")
     name = _name_in(node.read(f"{CONFIGURATIONS}/{primary}") or "")
     return bool(name) and (named == name or any(d.get("name") == name for d in delegates))
 
@@ -209,7 +210,7 @@ def _executable(node: NodeFiles, mode: str, plugins: Iterable[str]) -> Point:
 
 def is_established(crd: Mapping[str, Any] | None) -> bool:
     """Whether the CustomResourceDefinition can be used."""
-    conditions: list[Mapping[str, str]] = ((crd or {}).get("status") or {}).get("conditions") or []
+    conditions = items(crd, "status", "conditions")
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 

@@ -80,7 +80,9 @@ def open_cluster(state: Path, plugins: Path | None) -> Iterator[OpenCluster]:
 
         def make(name: str, *, open: dict[str, Any] | None = None, **fields: Any) -> KindCluster:
             config = ClusterConfig(name=name, **{"cni_plugins": plugins, **fields})
-            made = kind.open_cluster(config, **{"state_dir": state, "progress": print, **(open or {})})
+            made = kind.open_cluster(
+                config, **{"state_dir": state, "progress": print, **(open or {})}
+            )
             stack.callback(made.close)
             return made
 
@@ -114,7 +116,9 @@ def network(name: str, config: dict[str, Any], namespace: str = "default") -> di
     }
 
 
-def pod(name: str, networks: str | None = None, node: str | None = None, **spec: Any) -> dict[str, Any]:
+def pod(
+    name: str, networks: str | None = None, node: str | None = None, **spec: Any
+) -> dict[str, Any]:
     """A pod that stays."""
     annotations = {"k8s.v1.cni.cncf.io/networks": networks} if networks is not None else {}
     container: dict[str, Any] = {

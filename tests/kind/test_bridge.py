@@ -17,7 +17,17 @@ SYSCTL = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 @pytest.fixture
 def bridged(clean: KindCluster) -> list[Pod]:
     """Two pods on one node, on one bridge without an address."""
-    clean.apply(network("bridged", {"type": "bridge", "bridge": "mbr0", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+    clean.apply(
+        network(
+            "bridged",
+            {
+                "type": "bridge",
+                "bridge": "mbr0",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     node = clean.node("worker").name
     return clean.apply(
         [
@@ -48,5 +58,11 @@ def test_with_bridge_nf_call_iptables_every_packet_is_lost(bridged: list[Pod]) -
 def test_services_work_all_the_same(clean: KindCluster) -> None:
     """kindnet routes: the API server's service address answers from a pod, by name."""
     (made,) = clean.apply(pod("client", node=clean.node("worker").name))
-    argv = ["curl", "-sk", "--max-time", "10", "https://kubernetes.default.svc.cluster.local/version"]
+    argv = [
+        "curl",
+        "-sk",
+        "--max-time",
+        "10",
+        "https://kubernetes.default.svc.cluster.local/version",
+    ]
     assert "gitVersion" in made.exec(argv, check=True).stdout

@@ -30,8 +30,13 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Nodes without a way out, and a machine whose downloads and pulls go nowhere."""
     name = "multinet-airgap"
     docker(
-        "network", "create", "--label", "io.pytest-multinet=test",
-        "-o", "com.docker.network.bridge.enable_ip_masquerade=false", name,
+        "network",
+        "create",
+        "--label",
+        "io.pytest-multinet=test",
+        "-o",
+        "com.docker.network.bridge.enable_ip_masquerade=false",
+        name,
     )
     monkeypatch.setenv("KIND_EXPERIMENTAL_DOCKER_NETWORK", name)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
@@ -45,7 +50,9 @@ def test_a_run_with_the_network_cut_off_uses_only_the_bundle(
 ) -> None:
     docker("tag", "nicolaka/netshoot:latest", POD_IMAGE)
     file = tmp_path / "multinet.bundle"
-    config = ClusterConfig(name="multinet-airgap", nodes=1, pod_image=POD_IMAGE, cni_plugins=plugins)
+    config = ClusterConfig(
+        name="multinet-airgap", nodes=1, pod_image=POD_IMAGE, cni_plugins=plugins
+    )
     contents = bundle.create_bundle(file, config)
     assert set(contents.images) == {
         "kindest/node:v1.31.0",
@@ -55,12 +62,23 @@ def test_a_run_with_the_network_cut_off_uses_only_the_bundle(
     docker("rmi", POD_IMAGE)  # the name goes; the bundle has to bring it back
 
     said: list[str] = []
-    used = bundle.use_bundle(file, ClusterConfig(name="multinet-airgap", nodes=1), progress=said.append)
+    used = bundle.use_bundle(
+        file, ClusterConfig(name="multinet-airgap", nodes=1), progress=said.append
+    )
     assert any(POD_IMAGE in line for line in said)
     assert used.pod_image == POD_IMAGE
     with open_cluster(used, state_dir=state) as cluster:
         cluster.install_multus()
-        cluster.apply(network("br", {"type": "bridge", "bridge": "br8", "ipam": {"type": "host-local", "subnet": "10.0.7.0/24"}}))
+        cluster.apply(
+            network(
+                "br",
+                {
+                    "type": "bridge",
+                    "bridge": "br8",
+                    "ipam": {"type": "host-local", "subnet": "10.0.7.0/24"},
+                },
+            )
+        )
         a, b = cluster.apply([pod(n, "br", image=POD_IMAGE) for n in ("a", "b")])
         assert a.ping(b, interface="net1", count=3)
         assert not cluster.nodes[0].ping("198.51.100.1", timeout=0.3)
@@ -79,7 +97,10 @@ def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
         "checksums": {"cni-plugins.tar": "0" * 64},
     }
     with tarfile.open(file, "w") as tar:
-        for name, data in (("bundle.json", json.dumps(contents).encode()), ("cni-plugins.tar", b"x")):
+        for name, data in (
+            ("bundle.json", json.dumps(contents).encode()),
+            ("cni-plugins.tar", b"x"),
+        ):
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))

@@ -87,7 +87,17 @@ def test_a_restarted_node_is_noticed_and_docker_may_stop(
     made = open_cluster("multinet-faults", nodes=2)
     made.install_multus()
     link = made.link("control-plane", "worker", name="eth1")
-    made.apply(network("mv", {"type": "macvlan", "master": "eth1", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+    made.apply(
+        network(
+            "mv",
+            {
+                "type": "macvlan",
+                "master": "eth1",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     worker = made.node("worker").name
     made.apply(pod("before", json.dumps([{"name": "mv", "ips": ["10.0.9.1/24"]}]), worker))
 
@@ -151,7 +161,9 @@ def test_docker_that_is_not_there_names_the_cause(
     assert time.monotonic() - began < 3
 
 
-def test_kind_that_is_not_there_names_the_cause(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kind_that_is_not_there_names_the_cause(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = ClusterConfig(name="multinet-nokind")
     with pytest.raises(BackendUnavailable, match="'no-such-kind' is not on PATH; install kind"):
         kind.open_cluster(config, state_dir=state, kind_program="no-such-kind")

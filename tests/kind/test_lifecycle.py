@@ -60,7 +60,16 @@ def test_a_cluster_leaves_nothing_and_touches_nothing(
     made = open_cluster("multinet-brief", nodes=1)
     assert stat.S_IMODE(made.kubeconfig.stat().st_mode) == 0o600
     made.install_multus()
-    (bridge,) = made.apply(network("br", {"type": "bridge", "bridge": "br7", "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"}}))
+    (bridge,) = made.apply(
+        network(
+            "br",
+            {
+                "type": "bridge",
+                "bridge": "br7",
+                "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"},
+            },
+        )
+    )
     a, b = made.apply([pod("a", "br"), pod("b", "br")])
     assert a.node is b.node is made.nodes[0]
     assert a.ping(b, interface="net1", count=3).ttl == 64
@@ -75,7 +84,11 @@ def test_a_cluster_leaves_nothing_and_touches_nothing(
     with pytest.raises(ClusterError, match="does not answer"):
         made.kube.get("/api/v1/nodes")
     assert made.timeline.done[0].name == "check kind"
-    assert {name for name, _ in made.stages} >= {"kind create cluster", "Multus ready", "delete cluster"}
+    assert {name for name, _ in made.stages} >= {
+        "kind create cluster",
+        "Multus ready",
+        "delete cluster",
+    }
 
 
 def test_kept_then_reused_by_specification(
@@ -87,7 +100,17 @@ def test_kept_then_reused_by_specification(
     assert (multus.version, multus.mode) == ("4.1.0", "thin")
     assert all(check.ok for check in multus.status())
     first.link("control-plane", "worker", name="eth1")
-    first.apply(network("mv", {"type": "macvlan", "master": "eth1", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+    first.apply(
+        network(
+            "mv",
+            {
+                "type": "macvlan",
+                "master": "eth1",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     selection = json.dumps([{"name": "mv", "ips": ["10.2.1.1/24"]}])
     (left,) = first.apply(pod("left", selection, "multinet-keep-worker"))
     assert left.interface("net1").type == "macvlan"
@@ -117,7 +140,9 @@ def test_kept_then_reused_by_specification(
         open_cluster("multinet-keep", nodes=3, multus_mode="thin")
 
     # A kept cluster that is no longer whole is replaced.
-    subprocess.run(["docker", "rm", "-f", "-v", "multinet-keep-worker"], check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "rm", "-f", "-v", "multinet-keep-worker"], check=True, capture_output=True
+    )
     said: list[str] = []
     third = open_cluster("multinet-keep", open={"progress": said.append}, **fields)
     assert not third.attached
@@ -158,10 +183,24 @@ def test_a_default_network_of_ones_own(open_cluster: OpenCluster) -> None:
     daemons = made.kube.get("/apis/apps/v1/daemonsets")["items"]
     assert "kindnet" not in {d["metadata"]["name"] for d in daemons}
     made.link("worker", "worker2")
-    made.apply(network("mv", {"type": "macvlan", "master": "eth1", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+    made.apply(
+        network(
+            "mv",
+            {
+                "type": "macvlan",
+                "master": "eth1",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     a, b = made.apply(
         [
-            pod(f"own-{n}", json.dumps([{"name": "mv", "ips": [f"10.1.1.10{n}/24"]}]), made.node(w).name)
+            pod(
+                f"own-{n}",
+                json.dumps([{"name": "mv", "ips": [f"10.1.1.10{n}/24"]}]),
+                made.node(w).name,
+            )
             for n, w in ((1, "worker"), (2, "worker2"))
         ]
     )
@@ -174,7 +213,9 @@ def test_a_default_network_of_ones_own(open_cluster: OpenCluster) -> None:
 
 
 def test_an_unknown_node_image_names_the_cause(open_cluster: OpenCluster) -> None:
-    with pytest.raises(ClusterError, match="node image kindest/node:v0.0.0 is neither on this machine"):
+    with pytest.raises(
+        ClusterError, match="node image kindest/node:v0.0.0 is neither on this machine"
+    ):
         open_cluster("multinet-image", node_image="kindest/node:v0.0.0")
     assert docker("ps", "-aq", "--filter", f"label={LABEL}=multinet-image") == []
 
@@ -187,7 +228,9 @@ def test_a_taken_port_names_the_cause_and_leaves_nothing(
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ClusterError, match="a host port of port_mappings is taken"):
-            open_cluster("multinet-port", nodes=1, port_mappings={port: 80}, open={"artifacts": tmp_path})
+            open_cluster(
+                "multinet-port", nodes=1, port_mappings={port: 80}, open={"artifacts": tmp_path}
+            )
     assert docker("ps", "-aq", "--filter", f"label={LABEL}=multinet-port") == []
     assert not (state / "kind" / "multinet-port").exists()
 
@@ -197,7 +240,12 @@ def test_a_failed_boot_leaves_its_logs_without_secrets(
 ) -> None:
     """An image that is no node image: kind waits for a log line that never comes."""
     with pytest.raises(ClusterError) as caught:
-        open_cluster("multinet-noboot", nodes=1, node_image="nicolaka/netshoot:latest", open={"artifacts": tmp_path})
+        open_cluster(
+            "multinet-noboot",
+            nodes=1,
+            node_image="nicolaka/netshoot:latest",
+            open={"artifacts": tmp_path},
+        )
     assert "could not create cluster multinet-noboot" in str(caught.value)
     assert "cause:" in str(caught.value)
     for file in tmp_path.rglob("*"):
@@ -213,7 +261,9 @@ def test_a_name_that_is_someone_elses_is_left_alone(open_cluster: OpenCluster) -
     argv += ["--entrypoint", "sleep", "nicolaka/netshoot:latest", "600"]
     identifier = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
     try:
-        with pytest.raises(ClusterError, match=r"did not make; it is left alone.*--multinet-cluster-name"):
+        with pytest.raises(
+            ClusterError, match=r"did not make; it is left alone.*--multinet-cluster-name"
+        ):
             open_cluster("multinet-theirs")
         assert docker("ps", "-q", "--no-trunc", "--filter", f"id={identifier}") == [identifier]
     finally:

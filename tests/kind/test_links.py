@@ -16,7 +16,9 @@ from pytest_multinet.model.topology import LinkConfig
 
 def test_a_link_has_the_name_mtu_and_addresses_asked_for(clean: KindCluster) -> None:
     worker, worker2 = clean.node("worker"), clean.node("worker2")
-    with clean.link("worker", "worker2", name="storage", mtu=9000, addresses=["10.5.0.1/30", "10.5.0.2/30"]):
+    with clean.link(
+        "worker", "worker2", name="storage", mtu=9000, addresses=["10.5.0.1/30", "10.5.0.2/30"]
+    ):
         for node, address in ((worker, "10.5.0.1/30"), (worker2, "10.5.0.2/30")):
             end = node.interface("storage")
             assert (end.type, end.state, end.mtu) == ("veth", "up", 9000)
@@ -54,7 +56,9 @@ def test_the_same_link_again_is_the_living_one_and_another_is_an_error(clean: Ki
 
 def test_down_up_and_cut(clean: KindCluster) -> None:
     worker, worker2 = clean.node("worker"), clean.node("worker2")
-    with clean.link("worker", "worker2", name="cutme", addresses=["10.5.1.1/30", "10.5.1.2/30"]) as link:
+    with clean.link(
+        "worker", "worker2", name="cutme", addresses=["10.5.1.1/30", "10.5.1.2/30"]
+    ) as link:
         link.down()
         assert not worker.interface("cutme").up
         assert not worker2.interface("cutme").up
@@ -111,10 +115,24 @@ def test_macvlans_on_a_cut_link_lose_each_other(clean: KindCluster) -> None:
     from .conftest import network, pod
 
     with clean.link("worker", "worker2", name="fragile") as link:
-        clean.apply(network("fragile", {"type": "macvlan", "master": "fragile", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+        clean.apply(
+            network(
+                "fragile",
+                {
+                    "type": "macvlan",
+                    "master": "fragile",
+                    "capabilities": {"ips": True},
+                    "ipam": {"type": "static"},
+                },
+            )
+        )
         a, b = clean.apply(
             [
-                pod(f"fragile-{n}", json.dumps([{"name": "fragile", "ips": [f"10.5.3.{n}/24"]}]), clean.node(w).name)
+                pod(
+                    f"fragile-{n}",
+                    json.dumps([{"name": "fragile", "ips": [f"10.5.3.{n}/24"]}]),
+                    clean.node(w).name,
+                )
                 for n, w in ((1, "worker"), (2, "worker2"))
             ]
         )

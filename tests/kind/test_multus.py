@@ -51,22 +51,30 @@ def test_multus_has_256_mib_or_more_and_a_pinned_image(cluster: KindCluster) -> 
         pytest.param(
             ["mv", "/opt/cni/bin/multus-shim", "/opt/cni/bin/.away"],
             ["mv", "/opt/cni/bin/.away", "/opt/cni/bin/multus-shim"],
-            install.EXECUTABLE, "not in /opt/cni/bin: multus-shim", id="shim gone",
+            install.EXECUTABLE,
+            "not in /opt/cni/bin: multus-shim",
+            id="shim gone",
         ),
         pytest.param(
             ["chmod", "a-x", "/opt/cni/bin/multus-shim"],
             ["chmod", "a+x", "/opt/cni/bin/multus-shim"],
-            install.EXECUTABLE, "multus-shim", id="shim not executable",
+            install.EXECUTABLE,
+            "multus-shim",
+            id="shim not executable",
         ),
         pytest.param(
             ["cp", "/etc/cni/net.d/10-kindnet.conflist", "/etc/cni/net.d/00-aaa.conflist"],
             ["rm", "/etc/cni/net.d/00-aaa.conflist"],
-            install.FIRST, "the first file of /etc/cni/net.d is 00-aaa.conflist", id="not first",
+            install.FIRST,
+            "the first file of /etc/cni/net.d is 00-aaa.conflist",
+            id="not first",
         ),
         pytest.param(
             ["mv", "/run/multus/multus.sock", "/run/multus/away"],
             ["mv", "/run/multus/away", "/run/multus/multus.sock"],
-            install.DAEMON, "multus.sock", id="socket gone",
+            install.DAEMON,
+            "multus.sock",
+            id="socket gone",
         ),
     ],
 )
@@ -132,7 +140,17 @@ def test_an_installed_multus_is_recognised_and_left_alone(cluster: KindCluster) 
 
 
 def test_multus_killed_in_mid_run_comes_back_and_pods_start_again(clean: KindCluster) -> None:
-    clean.apply(network("mv", {"type": "macvlan", "master": "eth1", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+    clean.apply(
+        network(
+            "mv",
+            {
+                "type": "macvlan",
+                "master": "eth1",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     node = clean.node("worker")
     pods = "/api/v1/namespaces/kube-system/pods"
     query = {"labelSelector": "name=multus", "fieldSelector": f"spec.nodeName={node.name}"}

@@ -75,13 +75,29 @@ def test_a_kept_cluster_is_used_without_any_linux_only_module(
     """The cluster is let go of for this test and taken back after it."""
     from .conftest import SEED, lent, network, pod
 
-    nad = network("portable", {"type": "macvlan", "master": "mac1", "capabilities": {"ips": True}, "ipam": {"type": "static"}})
+    nad = network(
+        "portable",
+        {
+            "type": "macvlan",
+            "master": "mac1",
+            "capabilities": {"ips": True},
+            "ipam": {"type": "static"},
+        },
+    )
     pods = [
-        pod(f"portable-{n}", json.dumps([{"name": "portable", "ips": [f"10.0.8.{n}/24"]}]), cluster.node(w).name)
+        pod(
+            f"portable-{n}",
+            json.dumps([{"name": "portable", "ips": [f"10.0.8.{n}/24"]}]),
+            cluster.node(w).name,
+        )
         for n, w in ((1, "worker"), (2, "worker2"))
     ]
     code = textwrap.dedent(HIDE) + textwrap.dedent(USE).format(
-        name=cluster.name, config=str(SEED / "config-3node.yml"), state=str(state), nad=nad, pods=pods
+        name=cluster.name,
+        config=str(SEED / "config-3node.yml"),
+        state=str(state),
+        nad=nad,
+        pods=pods,
     )
     with lent(cluster):
         root = str(Path(kind.__file__).parent.parent.parent)

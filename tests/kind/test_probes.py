@@ -20,10 +20,24 @@ pytestmark = pytest.mark.skipif("__import__('os').geteuid() != 0", reason="names
 
 @pytest.fixture(scope="module")
 def pair(cluster: KindCluster) -> Iterator[tuple[Pod, Pod]]:
-    nad = cluster.network(network("probed", {"type": "macvlan", "master": "eth1", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+    nad = cluster.network(
+        network(
+            "probed",
+            {
+                "type": "macvlan",
+                "master": "eth1",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     pods = cluster.apply(
         [
-            pod(f"probe-{n}", json.dumps([{"name": "probed", "ips": [f"10.6.0.{n}/24", f"fd00:6::{n}/64"]}]), cluster.node(w).name)
+            pod(
+                f"probe-{n}",
+                json.dumps([{"name": "probed", "ips": [f"10.6.0.{n}/24", f"fd00:6::{n}/64"]}]),
+                cluster.node(w).name,
+            )
             for n, w in ((1, "worker"), (2, "worker2"))
         ]
     )
@@ -110,7 +124,9 @@ def test_connect_and_listen(
 
 def test_an_image_without_a_shell_is_probed_too(clean: KindCluster) -> None:
     image = clean.pause_image()
-    (made,) = clean.apply(pod("shell-less", node=clean.node("worker").name, image=image, command=None))
+    (made,) = clean.apply(
+        pod("shell-less", node=clean.node("worker").name, image=image, command=None)
+    )
     assert made.interface("eth0").state == "up"
     remote = clean.remote_prober(made)
     assert remote.interfaces() == made.prober.interfaces()
@@ -118,7 +134,15 @@ def test_an_image_without_a_shell_is_probed_too(clean: KindCluster) -> None:
     assert ping(remote, str(made.node.address), interface="eth0").received == 2
 
 
-def ping(prober: Prober, address: str, *, timeout: float = 1, size: int = 56, dont_fragment: bool = False, interface: str = "net1"):
+def ping(
+    prober: Prober,
+    address: str,
+    *,
+    timeout: float = 1,
+    size: int = 56,
+    dont_fragment: bool = False,
+    interface: str = "net1",
+):
     from ipaddress import ip_address
 
     return prober.ping(

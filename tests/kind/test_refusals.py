@@ -23,27 +23,43 @@ def macvlan(**more: Any) -> dict[str, Any]:
 
 CASES = [
     pytest.param(
-        macvlan(master="nope0"), "refused", "Link not found", f"does not exist on node {WORKER}",
+        macvlan(master="nope0"),
+        "refused",
+        "Link not found",
+        f"does not exist on node {WORKER}",
         id="missing master",
     ),
     pytest.param(
-        macvlan(mode="sideways"), "refused", 'unknown macvlan mode: "sideways"',
-        "bridge, private, vepa and passthru", id="unknown mode",
+        macvlan(mode="sideways"),
+        "refused",
+        'unknown macvlan mode: "sideways"',
+        "bridge, private, vepa and passthru",
+        id="unknown mode",
     ),
     pytest.param(
-        {"type": "notaplugin"}, "refused", 'failed to find plugin "notaplugin"',
-        f"'notaplugin' is not in /opt/cni/bin on node {WORKER}", id="unknown plugin",
+        {"type": "notaplugin"},
+        "refused",
+        'failed to find plugin "notaplugin"',
+        f"'notaplugin' is not in /opt/cni/bin on node {WORKER}",
+        id="unknown plugin",
     ),
     pytest.param(
-        macvlan(mtu=9000), "refused", "invalid MTU 9000, must be [0, master MTU(1500)]",
-        "raise the link's mtu", id="mtu above the master's",
+        macvlan(mtu=9000),
+        "refused",
+        "invalid MTU 9000, must be [0, master MTU(1500)]",
+        "raise the link's mtu",
+        id="mtu above the master's",
     ),
     pytest.param(
-        macvlan(ipam={"type": "static"}), "refused", "IPAM plugin returned missing IP config",
-        "ipam 'static' got no address", id="static without address",
+        macvlan(ipam={"type": "static"}),
+        "refused",
+        "IPAM plugin returned missing IP config",
+        "ipam 'static' got no address",
+        id="static without address",
     ),
     pytest.param(
-        None, "not-there",
+        None,
+        "not-there",
         "cannot find a network-attachment-definition (not-there) in namespace (default)",
         "apply the NetworkAttachmentDefinition 'not-there' in namespace 'default' first",
         id="unknown network",
@@ -103,7 +119,17 @@ def test_a_program_that_ends_is_an_error_with_its_status(clean: KindCluster) -> 
 
 
 def test_a_duplicate_mac_on_one_master_is_named(clean: KindCluster) -> None:
-    clean.apply(network("mv", {"type": "macvlan", "master": "eth1", "capabilities": {"mac": True, "ips": True}, "ipam": {"type": "static"}}))
+    clean.apply(
+        network(
+            "mv",
+            {
+                "type": "macvlan",
+                "master": "eth1",
+                "capabilities": {"mac": True, "ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     selection = [{"name": "mv", "ips": ["10.8.0.1/24"], "mac": "02:00:00:00:08:01"}]
     clean.apply(pod("first", json.dumps(selection), WORKER))
     with pytest.raises(PodError) as caught:
@@ -114,8 +140,21 @@ def test_a_duplicate_mac_on_one_master_is_named(clean: KindCluster) -> None:
 
 def test_a_second_pod_in_passthru_mode_is_refused(clean: KindCluster) -> None:
     clean.link("worker", "worker2", name="pass0")
-    clean.apply(network("through", {"type": "macvlan", "master": "pass0", "mode": "passthru", "capabilities": {"ips": True}, "ipam": {"type": "static"}}))
+    clean.apply(
+        network(
+            "through",
+            {
+                "type": "macvlan",
+                "master": "pass0",
+                "mode": "passthru",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
     clean.apply(pod("first", json.dumps([{"name": "through", "ips": ["10.8.1.1/24"]}]), WORKER))
     with pytest.raises(PodError) as caught:
-        clean.apply(pod("second", json.dumps([{"name": "through", "ips": ["10.8.1.2/24"]}]), WORKER))
+        clean.apply(
+            pod("second", json.dumps([{"name": "through", "ips": ["10.8.1.2/24"]}]), WORKER)
+        )
     assert "failed to create macvlan: invalid argument" in caught.value.message
