@@ -34,13 +34,17 @@ class Kept:
     def lines(self) -> list[str]:
         """What was kept and the commands to use it."""
         pod = self.pods[0] if self.pods else "POD"
-        inside = f"{self.nodes} nodes, {len(self.pods)} pods"
+        inside = f"{_count(self.nodes, 'node')}, {_count(len(self.pods), 'pod')}"
         return [
             f"kept:         {self.id} on {self.backend}, {inside}",
             f"look inside:  multinet exec -e {self.id} {pod} -- ip addr",
             f"rerun failed: {self.rerun}",
             f"delete:       multinet down {self.id}",
         ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: str) -> Kept:

@@ -102,6 +102,7 @@ class Registry:
         self.problems: list[str] = []
         self.why = ""
         self._choice: Choice | None = None
+        self._refusal: MultinetError | None = None
         self._shared: dict[str, _Shared] = {}
         self._failed: dict[str, MultinetError] = {}
         self._switching = False
@@ -113,28 +114,32 @@ class Registry:
     # --- the backend ------------------------------------------------------------------------
 
     @property
-    def chosen(self) -> Choice | None:
-        """The backend in force, ``None`` while nothing has needed one."""
-        return self._choice
-
-    @property
     def choice(self) -> Choice:
-        """The backend in force, decided now if it was not.
+        """The backend in force, decided once, when it is first needed.
 
         Raises:
             BackendUnavailable: none can run here.
             UsageError: it cannot serve several pytest-xdist workers.
         """
+        if self._refusal is not None:
+            raise self._refusal
         if self._choice is None:
-            choice = choose(self.settings.backend)
-            if choice.backend != "embedded" and self.workers > 1:
-                raise UsageError(
-                    f"the {choice.backend} backend serves one pytest-xdist worker for now, and "
-                    f"there are {self.workers}; run with -n 1, or without -n"
-                )
-            self._choice = choice
-            self.why = choice.why
+            try:
+                self._choice = self._choose()
+            except MultinetError as error:
+                self._refusal = error
+                raise
+            self.why = self._choice.why
         return self._choice
+
+    def _choose(self) -> Choice:
+        choice = choose(self.settings.backend)
+        if choice.backend != "embedded" and self.workers > 1:
+            raise UsageError(
+                f"the {choice.backend} backend serves one pytest-xdist worker for now, and "
+                f"there are {self.workers}; run with -n 1, or without -n"
+            )
+        return choice
 
     # --- clusters ---------------------------------------------------------------------------
 
@@ -184,6 +189,10 @@ class Registry:
         for key, shared in list(self._shared.items()):
             if shared.count == 0:
                 del self._shared[key]
+                if self._keeps(shared.cluster):
+                    name = shared.cluster.name
+                    why = "the run went on with another configuration"
+                    self.problems.append(f"{name} was not kept: {why}")
                 self._close(shared.cluster)
 
     def _search_path(self) -> Sequence[Path]:

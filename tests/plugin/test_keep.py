@@ -119,6 +119,34 @@ def test_next_run_replaces_what_the_last_one_kept(
     assert not Owner(**first["owner"]).alive
 
 
+def test_environment_before_a_change_of_configuration_is_not_kept(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(
+        **{
+            "a/test_a": SUITE,
+            "b/conftest": """
+                import pytest
+                from pytest_multinet import ClusterConfig
+
+                @pytest.fixture(scope="session")
+                def multinet_cluster_config():
+                    return ClusterConfig(name="second", nodes=1)
+            """,
+            "b/test_b": "def test_b(kind_cluster): assert len(kind_cluster.nodes) == 1",
+        }
+    )
+    result = run("--multinet-keep", "--import-mode=importlib")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "kept: *second on embedded, 1 node, 0 pods",
+            "tear-down: multus-cluster was not kept: the run went on with another configuration",
+        ]
+    )
+    assert [r["id"] for r in json.loads(multinet("ls", "--json").stdout)] == ["second"]
+
+
 def test_each_worker_keeps_its_own(
     pytester: pytest.Pytester, run: Run, multinet: Multinet
 ) -> None:
