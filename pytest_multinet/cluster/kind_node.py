@@ -51,6 +51,7 @@ class KindNode(Node):
         self.name = container.name
         self.role = role
         self.address = ip_address(address)
+        self.patience = config.timeout
         self._engine = engine
         self._config = config
         self._container = container

@@ -70,6 +70,7 @@ class KubernetesPod(Pod):
         self.name = manifest.name
         self.namespace = manifest.namespace
         self.cluster = cluster  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.patience = cluster.config.timeout
         self._seen = seen
         self._prober: Prober | None = None
 

@@ -265,6 +265,7 @@ class NodeVeth:
                 if self.config.addresses:
                     end.add_address(self.config.addresses[number])
                 end.set_up(True)
+            _settle(ends)
         except NetlinkError as error:
             ends[0].delete()
             raise LinkError(f"cannot make link {name} between {where}: {error}") from error
@@ -295,6 +296,7 @@ class NodeVeth:
                 raise LinkError(f"link {self.config.name} is gone from node {end.node.name}")
         for end in ends:
             end.set_up(up)
+        _settle(ends)
 
     def exists(self) -> bool:
         """Whether both ends are there and ours."""
@@ -308,6 +310,12 @@ class NodeVeth:
             found = end.facts()
             if found is not None and found.alias == self.mark:
                 end.delete()
+
+
+def _settle(ends: Sequence[_End]) -> None:
+    """Read both ends once: the kernel then works off the carrier changes that it has queued."""
+    for end in ends:
+        end.facts()
 
 
 def _text(data: bytes) -> str:
