@@ -90,6 +90,27 @@ def test_suites_that_import_the_fixtures_get_their_own_configurations(
     run("--import-mode=importlib").assert_outcomes(passed=2)
 
 
+def test_configuration_may_have_parameters(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_multinet import ClusterConfig
+
+        @pytest.fixture(scope="session", params=[1, 2])
+        def multinet_cluster_config(request):
+            return ClusterConfig(nodes=request.param)
+
+        def test_one(kind_cluster, multinet_cluster_config):
+            assert len(kind_cluster.nodes) == multinet_cluster_config.nodes
+
+        def test_two(kind_cluster, multinet_pod, multinet_cluster_config):
+            multinet_pod("pod1")
+            assert len(kind_cluster.nodes) == multinet_cluster_config.nodes
+        """
+    )
+    run().assert_outcomes(passed=4)
+
+
 def test_configuration_can_extend_the_one_above(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
         **{
