@@ -1,0 +1,415 @@
+"""Native CNI plugins on the kernel: what each sets up, what it refuses, what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pytest_multinet.cni.result import Result
+from pytest_multinet.cni.runtime import Sandbox
+from pytest_multinet.errors import CniError, NeedsCapability
+from pytest_multinet.model.interface import Interface
+from pytest_multinet.model.nad import NetworkConfList, parse_network_config
+from pytest_multinet.net import decode, requests
+from pytest_multinet.net.holder import HeldNamespace, Holder
+from tests.cni_site import MASTER_MAC, Site
+
+STATIC = {"type": "static", "addresses": [{"address": "10.1.1.101/24", "gateway": "10.1.1.1"}]}
+HOST_LOCAL = {"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}]]}
+MACVLAN = {"type": "macvlan", "master": "eth1", "ipam": STATIC}
+BRIDGE = {"type": "bridge", "bridge": "br0", "isGateway": True, "ipam": HOST_LOCAL}
+PTP = {"type": "ptp", "ipam": {**HOST_LOCAL, "routes": [{"dst": "0.0.0.0/0"}]}}
+
+
+@pytest.fixture(scope="module")
+def holder() -> Iterator[Holder]:
+    holder = Holder.start()
+    assert holder.hub is not None
+    holder.hub.close()
+    yield holder
+    holder.close()
+
+
+@pytest.fixture
+def site(holder: Holder) -> Iterator[Site]:
+    site = Site(holder)
+    yield site
+    site.close()
+
+
+def network(*plugins: dict[str, Any], version: str = "1.0.0") -> NetworkConfList:
+    return parse_network_config({"cniVersion": version, "name": "net", "plugins": list(plugins)})
+
+
+def add(site: Site, *plugins: dict[str, Any], ifname: str = "net1", **kwargs: Any) -> Result:
+    return site.runtime.add(network(*plugins), site.sandbox, ifname, **kwargs)
+
+
+def refusal(site: Site, *plugins: dict[str, Any], **kwargs: Any) -> CniError:
+    with pytest.raises(CniError) as raised:
+        add(site, *plugins, **kwargs)
+    return raised.value
+
+
+def interface(namespace: HeldNamespace, name: str) -> Interface:
+    found = {i.name: i for i in decode.interfaces(namespace.rtnl)}
+    return found[name]
+
+
+def names(namespace: HeldNamespace) -> list[str]:
+    return [link.name for link in decode.links(namespace.rtnl)]
+
+
+def routes(namespace: HeldNamespace) -> list[str]:
+    by_index = {link.index: link.name for link in decode.links(namespace.rtnl)}
+    return [str(r) for r in decode.routes(namespace.rtnl, by_index) if r.destination.version == 4]
+
+
+# --- macvlan --------------------------------------------------------------------------------
+
+
+def test_macvlan_sits_on_its_master_with_the_address_asked_for(site):
+    result = add(site, MACVLAN)
+    net1 = interface(site.pod, "net1")
+    assert (net1.type, net1.mode, net1.state) == ("macvlan", "bridge", "up")
+    assert [str(a) for a in net1.ipv4] == ["10.1.1.101/24"]
+    assert result.interfaces[0].mac == net1.mac
+    assert result.interfaces[0].sandbox == site.sandbox.path
+    assert result.ips[0].interface == 0
+
+
+@pytest.mark.parametrize("mode", ["private", "vepa", "bridge", "passthru"])
+def test_macvlan_takes_all_four_modes(site, mode):
+    add(site, {**MACVLAN, "mode": mode})
+    assert interface(site.pod, "net1").mode == mode
+
+
+def test_macvlan_without_a_master_takes_the_interface_of_the_default_route(site):
+    add(site, {"type": "macvlan", "mode": "passthru"})
+    assert interface(site.pod, "net1").mac == MASTER_MAC  # passthru shows which master it is
+
+
+def test_macvlan_announces_its_addresses(site):
+    add(site, MACVLAN)
+    assert site.pod.sysctl("ipv4/conf/net1/arp_notify") == "1"
+    assert site.pod.sysctl("ipv6/conf/net1/ndisc_notify") == "1"
+
+
+def test_a_missing_master_is_named_with_its_node(site):
+    error = refusal(site, {**MACVLAN, "master": "eth7"})
+    assert error.msg == "Link not found"
+    assert "eth7" in str(error.hint)
+    assert "worker" in str(error.hint)
+
+
+def test_an_unknown_mode_is_refused(site):
+    assert refusal(site, {**MACVLAN, "mode": "sideways"}).msg == (
+        'unknown macvlan mode: "sideways"'
+    )
+
+
+def test_an_mtu_above_the_masters_is_refused(site):
+    error = refusal(site, {**MACVLAN, "mtu": 9000})
+    assert error.msg == "invalid MTU 9000, must be [0, master MTU(1500)]"
+
+
+def test_second_pod_in_passthru_mode_is_refused(site):
+    plugin = {**MACVLAN, "mode": "passthru"}
+    add(site, plugin)
+    second = site.another_pod()
+    with pytest.raises(CniError, match="failed to create macvlan: invalid argument") as raised:
+        site.runtime.add(network(plugin), second, "net1")
+    assert "eth1" in str(raised.value.hint)
+    second.namespace.close()
+
+
+def test_second_pod_with_the_same_mac_is_refused_and_goes_with_delete(site):
+    plugin = {**MACVLAN, "mac": "02:00:00:00:00:07"}
+    add(site, plugin)
+    second = site.another_pod()
+    with pytest.raises(CniError) as raised:
+        site.runtime.add(network(plugin), second, "net1")
+    assert raised.value.msg == 'failed to set "net1" UP: address already in use'
+    assert "02:00:00:00:00:07" in str(raised.value.hint)
+    assert not interface(second.namespace, "net1").up
+    site.runtime.delete(network(plugin), second, "net1")
+    assert names(second.namespace) == ["lo"]
+    second.namespace.close()
+
+
+def test_a_multicast_mac_is_refused(site):
+    error = refusal(site, {**MACVLAN, "mac": "01:00:5e:00:00:01"})
+    assert error.msg == "failed to create macvlan: cannot assign requested address"
+
+
+def test_the_same_mac_serves_again_after_delete(site):
+    plugin = {**MACVLAN, "mac": "02:00:00:00:00:07"}
+    for _ in range(3):
+        add(site, plugin)
+        site.runtime.delete(network(plugin), site.sandbox, "net1")
+
+
+def test_an_address_without_prefix_length_is_told_as_the_plugin_does(site):
+    args = {"IgnoreUnknown": "true", "IP": "10.7.18.1"}
+    error = refusal(site, {"type": "macvlan", "ipam": {"type": "static"}}, args=args)
+    assert error.msg == "the 'ip' field is expected to be in CIDR notation, got: '10.7.18.1'"
+    assert error.plugin == "macvlan"
+
+
+def test_no_address_is_a_failure_that_leaves_the_link_down_until_delete(site):
+    plugin = {"type": "macvlan", "master": "eth1", "ipam": {"type": "static"}}
+    assert refusal(site, plugin).msg == "IPAM plugin returned missing IP config"
+    assert not interface(site.pod, "net1").up
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    assert names(site.pod) == ["lo"]
+
+
+def test_macs_come_from_capability_then_args_then_configuration(site):
+    plugin = {**MACVLAN, "mac": "02:00:00:00:00:01", "capabilities": {"mac": True}}
+    args = {"IgnoreUnknown": "1", "MAC": "02:00:00:00:00:02"}
+    asked = {"mac": "02:00:00:00:00:03"}
+    for expected, kwargs in (
+        ("02:00:00:00:00:01", {}),
+        ("02:00:00:00:00:02", {"args": args}),
+        ("02:00:00:00:00:03", {"args": args, "runtime_config": asked}),
+    ):
+        result = add(site, plugin, **kwargs)
+        assert result.interfaces[0].mac == expected
+        site.runtime.delete(network(plugin), site.sandbox, "net1")
+
+
+# --- ptp ------------------------------------------------------------------------------------
+
+
+def test_ptp_leads_everything_by_the_gateway(site):
+    add(site, PTP, ifname="eth0")
+    assert routes(site.pod) == [
+        "default via 10.7.0.1 dev eth0",
+        "10.7.0.0/24 via 10.7.0.1 dev eth0 src 10.7.0.2",
+        "10.7.0.1 dev eth0 scope link src 10.7.0.2",
+    ]
+    assert site.namespace.sysctl("ipv4/ip_forward") == "1"
+
+
+def test_a_default_route_of_a_later_network_comes_first(site):
+    add(site, PTP, ifname="eth0")
+    seed = {**STATIC, "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.1.1"}]}
+    add(site, {**MACVLAN, "ipam": seed})
+    assert routes(site.pod) == [
+        "default via 10.1.1.1 dev net1",
+        "default via 10.7.0.1 dev eth0",
+        "10.1.1.0/24 dev net1 scope link src 10.1.1.101",
+        "10.7.0.0/24 via 10.7.0.1 dev eth0 src 10.7.0.2",
+        "10.7.0.1 dev eth0 scope link src 10.7.0.2",
+    ]
+
+
+def test_ptp_leaves_nothing_behind(site):
+    before = names(site.namespace)
+    add(site, PTP, ifname="eth0")
+    site.runtime.delete(network(PTP), site.sandbox, "eth0")
+    assert names(site.pod) == ["lo"]
+    assert names(site.namespace) == before
+
+
+def test_masquerading_needs_the_real_plugin(holder):
+    site = Site(holder, cni_path="/nowhere")
+    with pytest.raises(NeedsCapability, match="ptp with ipMasq"):
+        add(site, {**PTP, "ipMasq": True}, ifname="eth0")
+    site.close()
+
+
+# --- bridge ---------------------------------------------------------------------------------
+
+
+def test_bridge_is_made_once_and_holds_the_gateway(site):
+    result = add(site, BRIDGE)
+    second = site.another_pod()
+    site.runtime.add(network(BRIDGE), second, "net1")
+    br0 = interface(site.namespace, "br0")
+    assert [str(a) for a in br0.ipv4] == ["10.7.0.1/24"]
+    assert result.interfaces[0].name == "br0"
+    ports = [i for i in decode.interfaces(site.namespace.rtnl) if i.master == "br0"]
+    assert len(ports) == 2
+    site.runtime.delete(network(BRIDGE), second, "net1")
+    site.runtime.delete(network(BRIDGE), site.sandbox, "net1")
+    assert "br0" in names(site.namespace)
+    second.namespace.close()
+
+
+def test_something_else_of_the_bridges_name_is_refused(site):
+    assert refusal(site, {**BRIDGE, "bridge": "eth2"}).msg == (
+        'failed to create bridge "eth2": "eth2" already exists but is not a bridge'
+    )
+
+
+def test_another_address_on_the_bridge_is_refused_unless_forced(site):
+    add(site, BRIDGE)
+    other = {"type": "host-local", "ranges": [[{"subnet": "10.8.0.0/24"}]]}
+    plugin = {**BRIDGE, "ipam": other}
+    error = refusal(site, plugin, ifname="net2")
+    assert error.msg == (
+        'failed to set bridge addr: "br0" already has an IP address different from 10.8.0.1/24'
+    )
+    site.runtime.delete(network(plugin), site.sandbox, "net2")
+    add(site, {**plugin, "forceAddress": True}, ifname="net2")
+    assert [str(a) for a in interface(site.namespace, "br0").ipv4] == ["10.8.0.1/24"]
+
+
+def test_hairpin_and_promiscuous_mode_exclude_each_other(site):
+    error = refusal(site, {**BRIDGE, "hairpinMode": True, "promiscMode": True})
+    assert "cannot set hairpin mode and promiscuous mode" in error.msg
+
+
+# --- tuning ---------------------------------------------------------------------------------
+
+
+def test_tuning_sets_and_delete_gives_the_attributes_back(site):
+    plugins = (
+        MACVLAN,
+        {
+            "type": "tuning",
+            "mac": "02:00:00:00:00:09",
+            "mtu": 1400,
+            "promisc": True,
+            "allmulti": True,
+            "txQLen": 77,
+            "sysctl": {"net.ipv4.conf.IFNAME.arp_filter": "1"},
+        },
+    )
+    result = add(site, *plugins)
+    net1 = interface(site.pod, "net1")
+    assert (net1.mac, net1.mtu) == ("02:00:00:00:00:09", 1400)
+    assert {"PROMISC", "ALLMULTI"} <= set(net1.flags)
+    assert result.interfaces[0].mac == "02:00:00:00:00:09"
+    assert site.pod.sysctl("ipv4/conf/net1/arp_filter") == "1"
+    site.runtime.check(network(*plugins), site.sandbox, "net1")
+    site.runtime.delete(network({"type": "loopback"}, plugins[1]), site.sandbox, "net1")
+    net1 = interface(site.pod, "net1")
+    assert net1.mac != "02:00:00:00:00:09"
+    assert net1.mtu == 1500
+    assert not {"PROMISC", "ALLMULTI"} & set(net1.flags)
+    assert site.pod.sysctl("ipv4/conf/net1/arp_filter") == "1"
+
+
+def test_tuning_reaches_no_other_sysctl_than_the_networks(site):
+    tuning = {"type": "tuning", "sysctl": {"kernel.hostname": "x"}}
+    assert refusal(site, MACVLAN, tuning).msg == 'invalid net sysctl key: "kernel/hostname"'
+
+
+def test_tuning_alone_is_refused(site):
+    assert refusal(site, {"type": "tuning"}).msg == "Required prevResult missing"
+
+
+# --- what all have in common ----------------------------------------------------------------
+
+
+def test_loopback_goes_up(site):
+    result = add(site, {"type": "loopback"})
+    assert interface(site.pod, "lo").up
+    assert [str(ip.address) for ip in result.ips] == ["127.0.0.1/8", "::1/128"]
+
+
+@pytest.mark.parametrize("plugin", [MACVLAN, BRIDGE, PTP], ids=lambda p: p["type"])
+def test_delete_can_be_repeated_and_needs_no_add(site, plugin):
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    add(site, plugin)
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    assert names(site.pod) == ["lo"]
+
+
+@pytest.mark.parametrize("plugin", [MACVLAN, BRIDGE, PTP], ids=lambda p: p["type"])
+def test_delete_after_the_namespace_has_gone_releases_the_address(site, plugin):
+    second = site.another_pod()
+    site.runtime.add(network(plugin), second, "net1")
+    second.namespace.close()
+    site.runtime.delete(network(plugin), second, "net1")
+    again = site.another_pod(second.container_id)
+    site.runtime.add(network(plugin), again, "net1")
+    again.namespace.close()
+
+
+@pytest.mark.parametrize("plugin", [MACVLAN, BRIDGE, PTP], ids=lambda p: p["type"])
+def test_check_finds_what_has_changed(site, plugin):
+    add(site, plugin)
+    site.runtime.check(network(plugin), site.sandbox, "net1")
+    held = interface(site.pod, "net1").ipv4[0]
+    index = site.index("net1", site.pod)
+    site.pod.rtnl.execute(requests.address(index, held.ip, held.network.prefixlen, delete=True))
+    with pytest.raises(CniError, match="Failed to match addr"):
+        site.runtime.check(network(plugin), site.sandbox, "net1")
+    site.pod.rtnl.execute(requests.delete_link(index))
+    with pytest.raises(CniError, match="not found"):
+        site.runtime.check(network(plugin), site.sandbox, "net1")
+
+
+def test_a_refused_route_leaves_what_was_done_before_it(site):
+    ipam = {
+        **STATIC,
+        "routes": [
+            {"dst": "10.50.0.0/16"},
+            {"dst": "10.60.0.0/16", "gw": "10.99.0.1"},
+            {"dst": "10.70.0.0/16"},
+        ],
+    }
+    error = refusal(site, {**MACVLAN, "ipam": ipam})
+    assert error.msg == (
+        "failed to add route '{10.60.0.0 ffff0000} via 10.99.0.1 dev net1': network is unreachable"
+    )
+    assert routes(site.pod) == [
+        "10.1.1.0/24 dev net1 scope link src 10.1.1.101",
+        "10.50.0.0/16 via 10.1.1.1 dev net1",
+    ]
+
+
+def test_ipv6_is_switched_on_for_an_ipv6_address(site):
+    for name in ("all", "default"):
+        site.pod.sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
+    ipam = {"type": "static", "addresses": [{"address": "fd00:1::65/64"}]}
+    add(site, {**MACVLAN, "ipam": ipam})
+    assert "fd00:1::65/64" in [str(a) for a in interface(site.pod, "net1").ipv6]
+    assert site.pod.sysctl("ipv6/conf/lo/disable_ipv6") == "0"
+
+
+def test_real_and_native_plugins_share_a_list(holder, tmp_path):
+    """A type that is not native runs as a program, between plugins that are."""
+    plugin = tmp_path / "passthrough"
+    plugin.write_text(
+        "#!/usr/bin/env python3\n"
+        "import json, os, sys\n"
+        "conf = json.load(sys.stdin)\n"
+        "assert os.stat(os.environ['CNI_NETNS']).st_ino\n"
+        "result = conf.get('prevResult', {})\n"
+        "result['dns'] = {'domain': os.environ['CNI_COMMAND'].lower()}\n"
+        "print(json.dumps(result))\n"
+    )
+    plugin.chmod(0o755)
+    tmp_path.chmod(0o755)
+    site = Site(holder, cni_path=str(tmp_path))
+    chain = (MACVLAN, {"type": "passthrough"}, {"type": "tuning", "mtu": 1400})
+    result = add(site, *chain)
+    assert result.dns.domain == "add"
+    assert interface(site.pod, "net1").mtu == 1400
+    site.runtime.check(network(*chain), site.sandbox, "net1")
+    site.runtime.delete(network(*chain), site.sandbox, "net1")
+    assert names(site.pod) == ["lo"]
+    site.close()
+
+
+def test_a_real_plugin_that_fails_without_a_result_is_quoted(holder, tmp_path):
+    plugin = tmp_path / "failing"
+    plugin.write_text("#!/bin/sh\necho on stderr >&2\nexit 3\n")
+    plugin.chmod(0o755)
+    site = Site(holder, cni_path=str(tmp_path))
+    error = refusal(site, {"type": "failing"})
+    assert error.msg == 'netplugin failed: "on stderr\\n"'
+    site.close()
+
+
+def test_sandbox_is_what_results_show(site):
+    sandbox = Sandbox("c0ffee", site.pod, "/somewhere/else")
+    result = site.runtime.add(network(MACVLAN), sandbox, "net1")
+    assert result.to_dict()["interfaces"][0]["sandbox"] == "/somewhere/else"
