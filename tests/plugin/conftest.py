@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,9 @@ Run = Callable[..., pytest.RunResult]
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs pytest on the files of ``pytester``, warnings as errors, with a state folder."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith(("MULTINET_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
+            monkeypatch.delenv(name)
 
     def run(*arguments: str) -> pytest.RunResult:
         # The order of tests counts in some suites, and hypothesis takes long to load.
