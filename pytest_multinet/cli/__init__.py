@@ -82,11 +82,37 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("id", nargs="?", metavar="ID", help="as 'multinet ls' shows it")
     command.add_argument("--all", action="store_true", help="end all")
 
+    _add_bundle(commands)
+
     _add(commands, "gc", "remove what crashed runs left", environments.gc)
 
     command = _add(commands, "doctor", "tell what works here and what to do", doctor.doctor)
     _add_json(command)
     return parser
+
+
+def _add_bundle(commands: Any) -> None:
+    from pytest_multinet.cli import bundle
+
+    command = _add(
+        commands,
+        "bundle",
+        "put all images and plugins into one archive, for machines without a network",
+        bundle.show,
+    )
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    action = _add(actions, "create", "write an archive; absent images are pulled", bundle.create)
+    action.add_argument("file", metavar="FILE")
+    for option in ("node-image", "pod-image"):
+        action.add_argument(f"--{option}", metavar="IMAGE", help=f"other than the usual {option}")
+    action.add_argument("--cni-plugins", metavar="PATH", help="folder or archive with the plugins")
+    action.add_argument("--multus-manifest", metavar="FILE", help="instead of the built-in one")
+    action.add_argument("--thin", action="store_true", help="thin Multus instead of thick")
+    action = _add(actions, "use", "load an archive's images into Docker", bundle.use)
+    action.add_argument("file", metavar="FILE")
+    action = _add(actions, "show", "tell what is in an archive", bundle.show)
+    action.add_argument("file", metavar="FILE")
+    _add_json(action)
 
 
 def _add(

@@ -18,6 +18,7 @@ from typing import Any
 
 from pytest_multinet.cluster import kind_config, kind_failure
 from pytest_multinet.cluster.base import Multus, Node, NodeLink
+from pytest_multinet.cluster.bundle import use_bundle
 from pytest_multinet.cluster.engine import Container, Engine
 from pytest_multinet.cluster.images import NodeImages
 from pytest_multinet.cluster.kind_boot import KIND_LABEL, Boot
@@ -54,7 +55,7 @@ def open_cluster(
     """Make a kind cluster, or attach to the one that an earlier run kept.
 
     Args:
-        config: what it is to be.
+        config: what it is to be; with a ``bundle``, images and plugins come from that.
         state_dir: where it is written down; default below ``$XDG_STATE_HOME``.
         progress: called with a line for every stage of more than a second.
         reuse: attach to a kept cluster of the same specification.
@@ -67,6 +68,8 @@ def open_cluster(
         BackendUnavailable: Docker or kind cannot be used.
         ClusterError: the name is taken, or the cluster could not be made.
     """
+    if config.bundle is not None:
+        config = use_bundle(config.bundle, config, progress=progress or (lambda line: None))
     config = kind_config.resolve(config)
     stages = Stages(progress or (lambda line: None))
     with ExitStack() as stack:

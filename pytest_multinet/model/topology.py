@@ -99,6 +99,8 @@ class ClusterConfig(Spec):
         cni: which plugins embedded runs: ``native``, or ``real`` binaries of the CNI path.
         cni_plugins: folder or ``.tgz`` with CNI plugins; ``None``: usual places, the cache,
             a release with pinned checksum.
+        bundle: archive of ``multinet bundle create`` that images and plugins come from; its image
+            names win over the fields here (kind only).
         image_roots: image name to a root directory that stands for it (embedded only).
         timeout: seconds that waiting may take by default.
         neighbours: neighbour entries that probes of this process may keep alive; the kernel
@@ -121,6 +123,7 @@ class ClusterConfig(Spec):
     multus_manifest: Path | None = None
     cni: Literal["native", "real"] = "native"
     cni_plugins: Path | None = None
+    bundle: Path | None = None
     image_roots: Mapping[str, str] = field(default_factory=dict[str, str])
     timeout: float = 30.0
     neighbours: int = 256
@@ -132,7 +135,7 @@ class ClusterConfig(Spec):
         _check(self.cni in ("native", "real"), "cni", self.cni, "native or real")
         modes = ("thick", "thin")
         _check(self.multus_mode in modes, "multus_mode", self.multus_mode, "thick or thin")
-        for name in ("kind_config", "multus_manifest", "cni_plugins"):
+        for name in ("kind_config", "multus_manifest", "cni_plugins", "bundle"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, Path):
                 object.__setattr__(self, name, Path(value))

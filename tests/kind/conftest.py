@@ -63,7 +63,7 @@ def cluster(state: Path, plugins: Path | None) -> Iterator[KindCluster]:
 @pytest.fixture
 def clean(cluster: KindCluster) -> Iterator[KindCluster]:
     """The shared cluster; what a test makes in it is deleted after the test."""
-    before = {key for key in cluster._made}
+    before = set(cluster._made)
     yield cluster
     new = [made.handle for key, made in cluster._made.items() if key not in before]
     pods = [h for h in new if h.kind == "Pod"]

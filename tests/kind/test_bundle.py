@@ -62,12 +62,10 @@ def test_a_run_with_the_network_cut_off_uses_only_the_bundle(
     docker("rmi", POD_IMAGE)  # the name goes; the bundle has to bring it back
 
     said: list[str] = []
-    used = bundle.use_bundle(
-        file, ClusterConfig(name="multinet-airgap", nodes=1), progress=said.append
-    )
-    assert any(POD_IMAGE in line for line in said)
-    assert used.pod_image == POD_IMAGE
-    with open_cluster(used, state_dir=state) as cluster:
+    wanted = ClusterConfig(name="multinet-airgap", nodes=1, bundle=file)
+    with open_cluster(wanted, state_dir=state, progress=said.append) as cluster:
+        assert any(line.startswith("loading") and POD_IMAGE in line for line in said)
+        assert cluster.config.pod_image == POD_IMAGE
         cluster.install_multus()
         cluster.apply(
             network(

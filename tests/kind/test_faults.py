@@ -106,7 +106,7 @@ def test_a_restarted_node_is_noticed_and_docker_may_stop(
 
     # Closing without Docker says what is left; the next one to come removes it.
     proxy.stop()
-    with pytest.raises(ClusterError, match="could not be removed: .*multinet gc"):
+    with pytest.raises(ClusterError, match=r"could not be removed: .*multinet gc"):
         made.close()
     assert (state / "kind" / "multinet-faults" / "record.json").exists()
     proxy.start()
@@ -128,7 +128,7 @@ def _a_restarted_node_is_noticed(made: KindCluster, link, worker: str) -> None:
     link.up()
     sysctl = "/proc/sys/net/bridge/bridge-nf-call-iptables"
     assert made.node("worker").exec(["cat", sysctl]).stdout.strip() in ("0", "")
-    with pytest.raises(MultinetError, match="exists in the cluster|exists with other"):
+    with pytest.raises(MultinetError, match=r"exists in the cluster|exists with other"):
         made.apply(pod("before", worker))
     # Pods can be made on it again as soon as its kubelet is back.
     made.pod("before").delete()
@@ -185,5 +185,5 @@ def test_a_kubeconfig_of_a_deleted_cluster_says_so(tmp_path: Path, cluster: Kind
     text = cluster.kubeconfig.read_text().replace(cluster.kube.server, f"https://127.0.0.1:{port}")
     (tmp_path / "kubeconfig").write_text(text)
     api = KubeApi(tmp_path / "kubeconfig")
-    with pytest.raises(ClusterError, match="does not answer.*was the cluster deleted"):
+    with pytest.raises(ClusterError, match=r"does not answer.*was the cluster deleted"):
         api.get("/api/v1/nodes")

@@ -60,7 +60,7 @@ def test_a_cluster_leaves_nothing_and_touches_nothing(
     made = open_cluster("multinet-brief", nodes=1)
     assert stat.S_IMODE(made.kubeconfig.stat().st_mode) == 0o600
     made.install_multus()
-    (bridge,) = made.apply(
+    made.apply(
         network(
             "br",
             {
@@ -158,7 +158,7 @@ def test_kept_then_reused_by_specification(
 
 
 def test_a_default_network_of_ones_own(open_cluster: OpenCluster) -> None:
-    """disableDefaultCNI with an own conflist: every line of the seed that does not name kindnet."""
+    """disableDefaultCNI with an own conflist: the seed's scenario without kindnet."""
     own = {
         "cniVersion": "0.3.1",
         "name": "own",
@@ -214,7 +214,7 @@ def test_a_default_network_of_ones_own(open_cluster: OpenCluster) -> None:
 
 def test_an_unknown_node_image_names_the_cause(open_cluster: OpenCluster) -> None:
     with pytest.raises(
-        ClusterError, match="node image kindest/node:v0.0.0 is neither on this machine"
+        ClusterError, match=r"node image kindest/node:v0\.0\.0 is neither on this machine"
     ):
         open_cluster("multinet-image", node_image="kindest/node:v0.0.0")
     assert docker("ps", "-aq", "--filter", f"label={LABEL}=multinet-image") == []

@@ -72,7 +72,7 @@ def test_down_up_and_cut(clean: KindCluster) -> None:
 def test_a_strangers_interface_of_that_name_is_left_alone(clean: KindCluster) -> None:
     worker = clean.node("worker")
     worker.exec(["ip", "link", "add", "theirs", "type", "bridge"], check=True)
-    with pytest.raises(LinkError, match="already has an interface 'theirs'.*left alone"):
+    with pytest.raises(LinkError, match=r"already has an interface 'theirs'.*left alone"):
         clean.link("worker", "worker2", name="theirs")
     assert worker.interface("theirs").type == "bridge"
     worker.exec(["ip", "link", "delete", "theirs"], check=True)

@@ -167,7 +167,7 @@ def test_exec_gives_status_and_both_streams(clean: KindCluster) -> None:
         made.exec(["sh", "-c", "exit 7"], check=True)
     with pytest.raises(ProgramNotFound, match="'frobnicate' does not exist"):
         made.exec(["frobnicate"])
-    with pytest.raises(WaitTimeout, match="after 0.5 s"):
+    with pytest.raises(WaitTimeout, match=r"after 0\.5 s"):
         made.exec(["sleep", "60"], timeout=0.5)
     assert "sleep 60" not in made.exec(["sh", "-c", "cat /proc/*/cmdline | tr '\\0' ' '"]).stdout
     assert len(made.exec(["head", "-c", "3000000", "/dev/zero"]).stdout) == 3_000_000

@@ -54,7 +54,7 @@ USE = """
     a, b = cluster.apply({pods!r})
     print(json.dumps({{
         "attached": cluster.attached,
-        "remote": isinstance(a.prober, RemoteProber) and isinstance(cluster.nodes[0].prober, RemoteProber),
+        "remote": {{type(s.prober) is RemoteProber for s in (a, cluster.nodes[0])}} == {{True}},
         "mtu": a.interface("net1").mtu,
         "ttl": a.ping(b, interface="net1", count=2).ttl,
         "mac": a.arping(b, interface="net1").mac == b.interface("net1").mac,
