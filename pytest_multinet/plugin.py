@@ -43,6 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
         'multinet_backend(*names): run the test only on these backends ("embedded", "kind"), '
         "else skip it",
     )
+    config.addinivalue_line(
+        "markers",
+        "multinet_capture: keep the packets of this test with the artifacts, passed or failed",
+    )
     try:
         settings = _settings(config)
     except UsageError as error:
@@ -159,6 +163,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         names.insert(0, fixtures.ENVIRONMENT)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Show what was built instead of calling the test, or watch its packets, as was asked."""
+    settings = item.config.stash[SETTINGS]
+    marked = item.get_closest_marker("multinet_capture") is not None
+    if settings.topology_only or settings.capture != "off" or marked:
+        from pytest_multinet.report import evidence
+
+        evidence.before_call(item)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -167,13 +182,29 @@ def pytest_runtest_makereport(
     if call.when == "call":
         _record_backend(item)
     if call.excinfo is None:
-        return (yield)
+        report = yield
+        _leave_evidence(item, call, report)
+        return report
     from pytest_multinet.report import terminal
 
     terminal.skip_what_is_missing(item, call)
     report = yield
     terminal.shorten(item, call, report)
+    _leave_evidence(item, call, report)
     return report
+
+
+def _leave_evidence(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> None:
+    """Keep what a failed test looked like, and whatever else was asked to be kept."""
+    settings = item.config.stash[SETTINGS]
+    marked = item.get_closest_marker("multinet_capture") is not None
+    wanted = settings.capture != "off" or marked or "GITHUB_STEP_SUMMARY" in os.environ
+    if (report.failed or wanted) and item.config.stash.get(REGISTRY, None) is not None:
+        from pytest_multinet.report import evidence
+
+        evidence.after_phase(item, call, report)
 
 
 def _record_backend(item: pytest.Item) -> None:
@@ -185,6 +216,17 @@ def _record_backend(item: pytest.Item) -> None:
     entry = (PROPERTY, registry.choice.backend)
     if entry not in item.user_properties:
         item.user_properties.append(entry)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say why an address never equals a text, and in what two interfaces differ."""
+    ours = {"ipaddress", "pytest_multinet.model.interface"}
+    sides = {type(left).__module__, type(right).__module__}
+    if sides.isdisjoint(ours) and type(right).__name__ != "tuple":
+        return None
+    from pytest_multinet.report.comparison import explain
+
+    return explain(op, left, right)
 
 
 # --- fixtures -----------------------------------------------------------------------------------

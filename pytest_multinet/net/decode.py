@@ -23,6 +23,17 @@ _LINK = struct.Struct("=BxHiII")
 _ADDR = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _NEIGH = struct.Struct("=BxxxiHBB")
+_STATISTICS = struct.Struct("=8Q")
+COUNTERS = (
+    "rx_packets",
+    "tx_packets",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_errors",
+    "tx_errors",
+    "rx_dropped",
+    "tx_dropped",
+)
 _STATES = ("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")
 _FLAGS = (
     (1 << 3, "LOOPBACK"),
@@ -137,6 +148,17 @@ def _link_kind(data: memoryview) -> tuple[str, str | None]:
                     names = _MACVLAN_NAMES if kind == "macvlan" else _IPVLAN_MODES
                     mode = names.get(int.from_bytes(number, "little"))
     return kind, mode
+
+
+def counters(rtnl: Rtnl) -> dict[str, dict[str, int]]:
+    """The counters of every link (``rtnl_link_stats64``), by its name."""
+    out: dict[str, dict[str, int]] = {}
+    for body in rtnl.dump(RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0)):
+        found = {a: data for a, data in attributes(body, _LINK.size) if a in (3, 23)}
+        if 3 in found and 23 in found:  # IFLA_IFNAME, IFLA_STATS64
+            values = _STATISTICS.unpack_from(found[23])
+            out[_text(found[3])] = dict(zip(COUNTERS, values, strict=True))
+    return out
 
 
 def links(rtnl: Rtnl) -> list[LinkInfo]:

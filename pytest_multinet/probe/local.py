@@ -89,6 +89,10 @@ class LocalProber:
     def neighbour(self, address: IPAddress, interface: str) -> Neighbour | None:
         return self._entry(self._namespace.rtnl, self._index(interface), address)
 
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Packets, bytes, errors and drops of every interface."""
+        return decode.counters(self._namespace.rtnl)
+
     def sysctl(self, path: str) -> str | None:
         try:
             return self._namespace.sysctl(path)

@@ -100,6 +100,18 @@ class RemoteProber:
         wanted = (n for n in self.neighbours() if n.interface == interface)
         return next((n for n in wanted if n.address == address), None)
 
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Packets, bytes, errors and drops of every interface."""
+        out: dict[str, dict[str, int]] = {}
+        for link in self._json(["ip", "-j", "-s", "link", "show"]):
+            held: dict[str, dict[str, int]] = link.get("stats64") or {}
+            out[link["ifname"]] = {
+                f"{way}_{what}": held.get(way, {}).get(what, 0)
+                for what in ("packets", "bytes", "errors", "dropped")
+                for way in ("rx", "tx")
+            }
+        return out
+
     def sysctl(self, path: str) -> str | None:
         """The value of ``/proc/sys/net/<path>``, ``None`` where it cannot be read."""
         result = self._look(["cat", f"/proc/sys/net/{path}"], 10.0)

@@ -7,6 +7,7 @@ give equal answers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -66,6 +67,10 @@ class Prober(Protocol):
 
     def neighbour(self, address: IPAddress, interface: str) -> Neighbour | None:
         """The ARP or ND entry of ``address`` on ``interface``, ``None`` where there is none."""
+        ...
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """Packets, bytes, errors and drops of every interface, each direction, by name."""
         ...
 
     def sysctl(self, path: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,8 +128,11 @@ def summarize(reporter: pytest.TerminalReporter, registry: Registry) -> None:
     counts = _counts(reporter)
     loud = reporter.config.get_verbosity() >= 0
     lines = [line for kept in registry.kept for line in kept.lines()]
+    if registry.artifacts:
+        lines.insert(0, _evidence(registry.artifacts))
     if loud and counts and registry.timeline.seconds:
         lines.insert(0, f"set-up: {registry.timeline}")
+    lines += [line for text in registry.topologies.values() for line in text.splitlines()]
     problems = [f"tear-down: {problem}" for problem in registry.problems]
     if lines or problems:
         reporter.section("multinet")
@@ -136,9 +140,23 @@ def summarize(reporter: pytest.TerminalReporter, registry: Registry) -> None:
         reporter.write_line(line)
     for problem in problems:
         reporter.write_line(problem, red=True)
+    last: list[str] = []
     for backend, count in counts.items():
         tests = "1 test" if count == 1 else f"{count} tests"
-        reporter.write_line(f"multinet: {tests} on {_described(backend, registry.why)}")
+        last.append(f"{tests} on {_described(backend, registry.why)}")
+    for line in last:
+        reporter.write_line(f"multinet: {line}")
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        from pytest_multinet.report.github import write_summary
+
+        write_summary(Path(summary), last, registry.pictures, registry.artifacts)
+
+
+def _evidence(folders: Sequence[str]) -> str:
+    """Where the artifacts are."""
+    if len(folders) == 1:
+        return f"artifacts:    {folders[0]}/README.md"
+    return f"artifacts:    {os.path.dirname(folders[0])} ({len(folders)} failed tests)"
 
 
 def _described(backend: str, why: str) -> str:

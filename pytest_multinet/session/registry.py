@@ -75,6 +75,10 @@ class Registry:
     Attributes:
         timeline: what set-up took.
         kept: environments that were left behind on purpose.
+        artifacts: folders with the evidence of failed tests.
+        pictures: clusters and meshes as Markdown, for a step summary, by title.
+        topologies: clusters as text, for the terminal, by name.
+        drawn: how many pods each picture of a cluster shows.
         problems: what went wrong at the end, after the last test.
         why: why this backend, where it was not asked for by name.
     """
@@ -99,6 +103,10 @@ class Registry:
         self._folder = folder or (lambda: root)
         self._tests_failed = tests_failed
         self.kept: list[Kept] = []
+        self.artifacts: list[str] = []
+        self.pictures: dict[str, str] = {}
+        self.topologies: dict[str, str] = {}
+        self.drawn: dict[str, int] = {}
         self.problems: list[str] = []
         self.why = ""
         self._choice: Choice | None = None
@@ -142,6 +150,11 @@ class Registry:
         return choice
 
     # --- clusters ---------------------------------------------------------------------------
+
+    @property
+    def clusters(self) -> tuple[Cluster, ...]:
+        """Those that live."""
+        return tuple(shared.cluster for shared in self._shared.values())
 
     @contextmanager
     def cluster(self, config: ClusterConfig) -> Iterator[Cluster]:
@@ -236,6 +249,9 @@ class Registry:
             "seconds": self.timeline.seconds,
             "kept": [asdict(kept) for kept in self.kept],
             "problems": self.problems,
+            "artifacts": self.artifacts,
+            "pictures": self.pictures,
+            "topologies": self.topologies,
             "why": self.why,
         }
 
@@ -244,6 +260,9 @@ class Registry:
         self.timeline.merge(outcome["seconds"])
         self.kept += [Kept(**kept) for kept in outcome["kept"]]
         self.problems += outcome["problems"]
+        self.artifacts += outcome["artifacts"]
+        self.pictures |= outcome["pictures"]
+        self.topologies |= outcome["topologies"]
         self.why = self.why or outcome["why"]
 
     # --- configurations ---------------------------------------------------------------------

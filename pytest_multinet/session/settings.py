@@ -74,6 +74,8 @@ class Option(NamedTuple):
 
     def flags(self) -> dict[str, dict[str, Any]]:
         """Its flags on the command line, each with the arguments of ``add_argument``."""
+        if self.name == "topology-only":
+            return {self.flag: {"action": "store_const", "const": "yes"}}
         if self.name != "keep":
             action = "append" if self.many else "store"
             return {self.flag: {"action": action, "metavar": self.metavar}}
@@ -123,6 +125,21 @@ class Settings:
         return self._values["keep"].value
 
     @property
+    def capture(self) -> str:
+        """``off``, ``failed`` or ``all``."""
+        return self._values["capture"].value
+
+    @property
+    def topology_only(self) -> bool:
+        """Whether environments are built and shown, and no test is called."""
+        return self._values["topology-only"].value == "yes"
+
+    def artifacts(self, root: Path) -> Path | None:
+        """The folder for the evidence of failed tests; ``None``: none is kept."""
+        value = self._values["artifacts"].value
+        return None if value == "off" else root / value
+
+    @property
     def require(self) -> tuple[str, ...]:
         """Backends and capabilities that must be usable."""
         return self._values["require"].value
@@ -141,6 +158,8 @@ class Settings:
         found: list[str] = []
         for option in OPTIONS:
             setting = self._values[option.name]
+            if option.name == "topology-only":
+                continue
             if option.name == "keep":
                 if setting.value != "no":
                     found.append("--multinet-keep")
@@ -330,6 +349,15 @@ def _file(text: str, folder: Path) -> Path:
     return path
 
 
+def _artifacts(text: str, folder: Path) -> Path | str:
+    if text == "off":
+        return text
+    path = _path(text, folder)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"a folder or off; {path} is a file")
+    return path
+
+
 def _file_or_folder(text: str, folder: Path) -> Path:
     path = _path(text, folder)
     if not path.exists():
@@ -414,6 +442,26 @@ OPTIONS = (
         many=True,
         collect=dict,
         metavar="IMAGE=FOLDER[,...]",
+    ),
+    Option(
+        "artifacts",
+        "folder for the evidence of failed tests, or off",
+        _artifacts,
+        "multinet-artifacts",
+        metavar="FOLDER",
+    ),
+    Option(
+        "capture",
+        "which tests' packets to keep with the artifacts: off, failed or all",
+        _one_of("off", "failed", "all"),
+        "off",
+        metavar="WHICH",
+    ),
+    Option(
+        "topology-only",
+        "build what the tests ask for, show it, and call no test",
+        _one_of("no", "yes"),
+        "no",
     ),
     Option(
         "multus-manifest",
