@@ -54,10 +54,6 @@ def u32(kind: int, value: int) -> bytes:
     return _U32.pack(8, kind, value)
 
 
-def _name(name: str) -> bytes:
-    return attr(3, name.encode() + b"\0")
-
-
 def mac_bytes(mac: str) -> bytes:
     """``02:00:00:00:00:01`` as six bytes."""
     return bytes.fromhex(mac.replace(":", ""))
@@ -73,7 +69,7 @@ def _link_options(
     """``ifinfomsg`` and the attributes that every kind of link takes."""
     out = _LINK.pack(0, 0, 0, 0, 0)
     if name is not None:
-        out += _name(name)
+        out += attr(3, name.encode() + b"\0")
     if ns_fd is not None:
         out += u32(28, ns_fd)  # IFLA_NET_NS_FD
     if mtu is not None:
@@ -203,11 +199,7 @@ def route(
     append: bool = False,
     prepend: bool = False,
 ) -> Message:
-    """Add (or delete) a route to ``(network address, prefix length)``.
-
-    ``prepend`` puts an IPv4 route before its equals, ``append`` behind them; without either,
-    an equal route is an error.
-    """
+    """Add (or delete) a route; ``prepend``, ``append``: before or behind IPv4's equal ones."""
     packed = destination[0].packed
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
     protocol, kind, scope_value = (0, 0, 255) if delete else (_RTPROT_BOOT, 1, SCOPES[scope])

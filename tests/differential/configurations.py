@@ -303,6 +303,56 @@ portmaps = fields(
     snat=maybe(True, False),
     markMasqBit=maybe(5),
 )
+host_devices = fields(
+    [
+        *ipam_faults,
+        {"device": "missing"},
+        {"device": ABSENT},
+        {"device": ABSENT, "hwaddr": "zz"},
+        {"device": ABSENT, "hwaddr": "02:00:00:00:00:99"},
+        {"device": ABSENT, "kernelpath": "/etc/net"},
+        {"device": 7},
+    ],
+    type="host-device",
+    device=st.sampled_from(["eth1", "eth2", "eth2"]),
+    ipam=ipam_or_none,
+    dns=dns,
+    capabilities=capabilities,
+)
+host_devices_by_mac = fields(
+    type="host-device", hwaddr=st.sampled_from(["02:aa:00:00:00:01", "02-AA-00-00-00-02"])
+)
+ipvlans = fields(
+    [
+        *mtu_faults,
+        *ipam_faults,
+        {"master": "missing"},
+        {"mode": "sideways"},
+        {"master": "a-name-that-is-too-long"},
+    ],
+    type="ipvlan",
+    master=st.sampled_from(["eth1", "eth2", ABSENT]),
+    mode=maybe("l2", "l3", "l3s"),
+    mtu=maybe(0, 1400),
+    ipam=ipam_or_none,
+    dns=dns,
+)
+vlans = fields(
+    [
+        *mtu_faults,
+        {"master": "missing"},
+        {"master": ABSENT},
+        {"vlanId": 4095},
+        {"vlanId": "5"},
+        {"vlanId": -1},
+    ],
+    type="vlan",
+    master=st.sampled_from(["eth1", "eth2"]),
+    vlanId=st.sampled_from([5, 4094, ABSENT]),
+    mtu=maybe(0, 1400, 1500),
+    ipam=ipams,
+)
+dummies = fields([{"ipam": ABSENT}, {"dns": "none"}], type="dummy", ipam=ipams)
 valid_base = st.sampled_from(
     [
         {
@@ -406,3 +456,13 @@ chain_trials = trials(
     ),
     "interface taken",
 )
+host_device_trials = trials(
+    st.one_of(chain(host_devices), chain(host_devices_by_mac), chain(host_devices, tunings)),
+    "interface taken",
+)
+# The kernels of most machines that run this know these links; those that do not refuse both.
+ipvlan_trials = trials(
+    st.one_of(chain(ipvlans), chain(valid_base, ipvlans)), "no default route", "interface taken"
+)
+vlan_trials = trials(chain(vlans), "interface taken")
+dummy_trials = trials(chain(dummies), "interface taken")

@@ -26,13 +26,17 @@ from tests.differential.comparison import (
 from tests.differential.configurations import (
     bridge_trials,
     chain_trials,
+    dummy_trials,
+    host_device_trials,
     host_local_lists,
+    ipvlan_trials,
     loopback_trials,
     macvlan_trials,
     ptp_trials,
     static_trials,
     trials,
     tuning_trials,
+    vlan_trials,
 )
 
 profile = settings.get_profile("differential")
@@ -94,6 +98,30 @@ def test_static(same, trial):
 @examples(25)
 @given(trial=tuning_trials)
 def test_tuning(same, trial):
+    same(trial)
+
+
+@examples(20)
+@given(trial=host_device_trials)
+def test_host_device(same, trial):
+    same(trial)
+
+
+@examples(20)
+@given(trial=ipvlan_trials)
+def test_ipvlan(same, trial):
+    same(trial)
+
+
+@examples(20)
+@given(trial=vlan_trials)
+def test_vlan(same, trial):
+    same(trial)
+
+
+@examples(20)
+@given(trial=dummy_trials)
+def test_dummy(same, trial):
     same(trial)
 
 

@@ -90,3 +90,42 @@ def _check_route(wanted: ResultRoute, seen: tuple[Route, ...]) -> None:
     gateway = "<nil>" if wanted.gw is None else wanted.gw
     shown = f"{{Dst:{{IP:{wanted.dst.ip} Mask:{wanted.dst.mask}}} GW:{gateway}}}"
     raise CniError(f"Expected Route {shown} not found in routing table")
+
+
+def container_link(
+    call: Call, interface: ResultInterface, kind: str, prefix: str = ""
+) -> LinkInfo:
+    """The pod's link of an interface of the result.
+
+    Args:
+        call: the call.
+        interface: in the result.
+        kind: what kind of link it must be; ``""``: any.
+        prefix: begins the message of a missing link.
+
+    Raises:
+        CniError: there is none, or it is of another kind.
+    """
+    if not interface.name:
+        raise CniError("Container interface name missing in prevResult: ")
+    info = link_info(call.sandbox.namespace.rtnl, interface.name)
+    if info is None:
+        raise CniError(
+            f"{prefix}Container Interface name in prevResult: {interface.name} not found"
+        )
+    if kind and info.type != kind:
+        raise CniError(f"Error: Container interface {info.name} not of type {kind}")
+    return info
+
+
+def same_mac(interface: ResultInterface, mac: str, prefix: str = "") -> None:
+    """The result's MAC address is the link's.
+
+    Raises:
+        CniError: it is another.
+    """
+    if interface.mac and interface.mac != mac:
+        raise CniError(
+            f"{prefix}Interface {interface.name} Mac {interface.mac} doesn't match "
+            f"container Mac: {mac}"
+        )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import errno
-import os
+from functools import partial
 
-from pytest_multinet.cni.native import interface_check, interface_setup, links
+from pytest_multinet.cni.native import interface_check, interface_setup, links, upper_link
 from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.default_route import default_route_interface
 from pytest_multinet.cni.native.interface_delete import delete_interface
 from pytest_multinet.cni.native.links import Link
-from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, parse_mac, quoted, words
+from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, parse_mac, quoted
 from pytest_multinet.cni.result import Result, ResultInterface
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.model.nad import NetworkConf
 from pytest_multinet.net import requests
 from pytest_multinet.net.holder import HeldNamespace
-from pytest_multinet.net.requests import MACVLAN_MODES
+from pytest_multinet.net.requests import MACVLAN_MODES, Message
 
 
 class Macvlan(Plugin):
@@ -154,49 +154,19 @@ class Macvlan(Plugin):
                 raise CniError(f"invalid args {mac} for MAC addr: {error}") from None
         below, inside = self._below(call), call.sandbox.namespace
 
-        def create(as_name: str) -> None:
-            below.rtnl.execute(
-                requests.macvlan(
-                    as_name,
-                    master.index,
-                    mode=mode,
-                    ns_fd=None if below is inside else inside.fd,
-                    mtu=self.mtu or None,
-                    mac=address,
-                    queue_length=0,
-                )
+        def make(as_name: str) -> Message:
+            return requests.macvlan(
+                as_name,
+                master.index,
+                mode=mode,
+                ns_fd=None if below is inside else inside.fd,
+                mtu=self.mtu or None,
+                mac=address,
+                queue_length=0,
             )
 
-        temporary = f"veth{os.urandom(4).hex()}"
-        taken = False
-        try:
-            try:
-                create(call.ifname)
-            except NetlinkError as error:
-                if error.errno != errno.EEXIST:
-                    raise
-                # The name is taken in the pod; or, to kernels before 6.14, on the node.
-                taken = True
-                create(temporary)
-        except NetlinkError as error:
-            raise CniError(
-                f"failed to create macvlan: {words(error)}",
-                hint=self._why_not_created(error, call, name, mode),
-            ) from error
-        if taken:
-            self._rename(inside, temporary, call.ifname)
-        return links.need(inside.rtnl, call.ifname)
-
-    def _rename(self, inside: HeldNamespace, temporary: str, name: str) -> None:
-        index = links.need(inside.rtnl, temporary).index
-        try:
-            inside.rtnl.execute(requests.set_link(index, name=name))
-        except NetlinkError as error:
-            inside.rtnl.execute(requests.delete_link(index))
-            raise CniError(
-                f"failed to rename macvlan to {quoted(name)}: {words(error)}",
-                hint=f"the pod already has an interface {name}",
-            ) from error
+        explain = partial(self._why_not_created, call=call, name=name, mode=mode)
+        return upper_link.create(call, "macvlan", below, make, explain)
 
     def _why_not_created(self, error: NetlinkError, call: Call, name: str, mode: str) -> str:
         where = f"master {name} on node {call.host.name}"

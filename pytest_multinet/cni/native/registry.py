@@ -9,13 +9,17 @@ from pytest_multinet.cni.native.plugin import Plugin
 
 NATIVE = {
     "bridge": "bridge:Bridge",
+    "dummy": "dummy:Dummy",
+    "host-device": "host_device:HostDevice",
     "host-local": "host_local:HostLocal",
+    "ipvlan": "ipvlan:Ipvlan",
     "loopback": "loopback:Loopback",
     "macvlan": "macvlan:Macvlan",
     "portmap": "portmap:Portmap",
     "ptp": "ptp:Ptp",
     "static": "static:Static",
     "tuning": "tuning:Tuning",
+    "vlan": "vlan:Vlan",
 }
 
 
