@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         assert_mtu,
         assert_no_duplicate_address,
         path_mtu,
+        throughput,
     )
     from pytest_multinet.cluster.base import Cluster, Multus, Network, Node, NodeLink, Pod
     from pytest_multinet.cluster.factory import LinkFactory, NetworkFactory, PodFactory, Pods
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     )
     from pytest_multinet.model.mesh import MeshResult
     from pytest_multinet.model.network_status import NetworkStatus
+    from pytest_multinet.model.throughput import Throughput
     from pytest_multinet.model.topology import ClusterConfig, LinkConfig, MacvlanConfig
     from pytest_multinet.probe.capture import Capture
     from pytest_multinet.session.backend import open_cluster
@@ -94,6 +96,7 @@ _NAMES_BY_MODULE = {
         "assert_mtu",
         "assert_no_duplicate_address",
         "path_mtu",
+        "throughput",
     ),
     "cluster.base": ("Cluster", "Multus", "Network", "Node", "NodeLink", "Pod"),
     "cluster.factory": ("LinkFactory", "NetworkFactory", "PodFactory", "Pods"),
@@ -132,6 +135,7 @@ _NAMES_BY_MODULE = {
     ),
     "model.mesh": ("MeshResult",),
     "model.network_status": ("NetworkStatus",),
+    "model.throughput": ("Throughput",),
     "model.topology": ("ClusterConfig", "LinkConfig", "MacvlanConfig"),
     "probe.capture": ("Capture",),
     "session.backend": ("open_cluster",),
@@ -186,6 +190,7 @@ __all__ = [
     "Process",
     "ProgramNotFound",
     "Route",
+    "Throughput",
     "Tuple5",
     "UsageError",
     "WaitTimeout",
@@ -206,6 +211,7 @@ __all__ = [
     "assert_route",
     "open_cluster",
     "path_mtu",
+    "throughput",
 ]
 __version__ = "0.1.0"
 

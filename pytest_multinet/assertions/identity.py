@@ -26,6 +26,15 @@ def is_from(target: Target, source: NetworkStack, address: IPAddress, over: str 
     return all(a.ip != address for i in source.interfaces for a in i.addresses)
 
 
+def is_mac_of(target: Target, address: IPAddress, mac: str | None) -> bool:
+    """Whether the hardware address that answered is the target's, as far as that can be told."""
+    if not isinstance(target, NetworkStack) or mac is None:
+        return True
+    if any(i.mac == mac for i in target.interfaces):
+        return True
+    return not _has_twin(target, address)
+
+
 def _has_twin(target: NetworkStack, address: IPAddress) -> bool:
     """Whether another pod has the address: asked only when an unknown MAC address answered."""
     return any(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_multinet.assertions.failure import fail
-from pytest_multinet.assertions.identity import is_from
+from pytest_multinet.assertions.identity import is_from, is_mac_of
 from pytest_multinet.assertions.patience import throughout, until
 from pytest_multinet.cluster.base import NetworkStack, Target
 from pytest_multinet.diagnosis.finding import Finding
@@ -128,7 +128,11 @@ def assert_arp(
         return tries[-1]
 
     def holds(seen: ArpResult) -> bool:
-        return seen.mac is not None and (mac is None or seen.macs == (mac.lower(),))
+        return (
+            seen.mac is not None
+            and (mac is None or seen.macs == (mac.lower(),))
+            and is_mac_of(target, seen.target, seen.mac)
+        )
 
     patience = source.patience if within is None else within
     seen = replace(until(look, holds, patience), attempts=len(tries))

@@ -9,9 +9,10 @@ from pytest_multinet.assertions.failure import fail
 from pytest_multinet.assertions.patience import until
 from pytest_multinet.cluster.base import NetworkStack, Target
 from pytest_multinet.diagnosis.finding import Finding
-from pytest_multinet.errors import NeedsCapability, UsageError
+from pytest_multinet.errors import ExecFailed, NeedsCapability, UsageError
 from pytest_multinet.model.flow import Announcement, Flow
 from pytest_multinet.model.interface import IPAddress, PingResult
+from pytest_multinet.model.throughput import Throughput
 from pytest_multinet.probe.capture import Capture
 from pytest_multinet.probe.local import LocalProber
 
@@ -176,6 +177,43 @@ def assert_mtu(
         seen=f"path MTU {seen}" if seen else "no echo reply of any size",
         diagnose=lambda: _why(source, target, address, interface, mtu, seen),
     )
+
+
+def throughput(
+    source: NetworkStack,
+    target: NetworkStack,
+    *,
+    interface: str | None = None,
+    version: int | None = None,
+    seconds: float = 0.5,
+) -> Throughput:
+    """Send one TCP stream from ``source`` to ``target`` as fast as it goes.
+
+    Example::
+
+        link, pod_network = (throughput(a, b, interface=i) for i in ("net1", "eth0"))
+        assert link / pod_network > 0.5
+
+    Raises:
+        NeedsCapability: a namespace cannot be opened from here.
+        ExecFailed: no connection came about.
+    """
+    from pytest_multinet.probe.throughput import stream
+
+    near, far = source.prober, target.prober
+    if not isinstance(near, LocalProber) or not isinstance(far, LocalProber):
+        reason = f"the namespaces of {source.name} and {target.name} cannot be opened from here"
+        raise NeedsCapability("throughput", reason)
+    address = source.resolve(target, interface, version)
+    try:
+        count, took = stream(
+            near.namespace, far.namespace, address, interface=interface, seconds=seconds
+        )
+    except OSError as error:
+        raise ExecFailed(
+            f"{source.name} cannot send to {target.name} ({address}): {error}"
+        ) from error
+    return Throughput(source.name, target.name, interface, count, took)
 
 
 def assert_no_duplicate_address(

@@ -14,7 +14,7 @@ from pytest_multinet.model.attachment import NETWORKS_ANNOTATION
 _IGNORED = ("set-up", "annotation")
 _DAEMON_SILENT = re.compile(
     r"multus\.sock.*(refused|no such file|reset|EOF)|Unauthorized|[Tt]oken.*expired"
-    r"|multus-shim.*(EOF|refused|timeout)|CNI request failed with status 400.*(refused|EOF)"
+    r"|failed to send CNI request|CNI request failed with status 400.*(refused|EOF)"
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_multinet import assert_interface, assert_ping, assert_route
+from pytest_multinet import assert_arp, assert_interface, assert_ping, assert_route
 from pytest_multinet.cluster.base import Cluster, Node
 
 from .conftest import SHORT, at, host_local, named, network, pod, text_of, two_pods
@@ -131,7 +131,7 @@ def test_host_local_gives_one_address_on_two_nodes(cluster: Cluster) -> None:
 
 def test_a_twin_that_answers_for_a_dead_pod_does_not_pass(cluster: Cluster) -> None:
     cluster.apply([network("twins", ipam=host_local("10.7.0.0/24", "10.7.0.10", "10.7.0.20"))])
-    _, b, c = cluster.apply(
+    a, b, c = cluster.apply(
         [
             pod(cluster, "a", "worker", "twins"),
             pod(cluster, "b", "worker2", "twins"),
@@ -144,6 +144,9 @@ def test_a_twin_that_answers_for_a_dead_pod_does_not_pass(cluster: Cluster) -> N
     assert "seen:     <PingResult c -> 10.7.0.10 dev net1: 1/1 replies" in text
     assert "b net1" in text
     assert "administratively down" in text
+    with pytest.raises(AssertionError):
+        assert_arp(c, b, interface="net1", within=SHORT)
+    assert assert_arp(c, a, interface="net1")
 
 
 def test_two_static_pods_with_one_address_are_not_blamed_on_host_local(cluster: Cluster) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_multinet import (
+    ExecFailed,
     NeedsCapability,
     UsageError,
     assert_announced,
@@ -19,6 +20,7 @@ from pytest_multinet import (
     assert_no_duplicate_address,
     assert_ping,
     path_mtu,
+    throughput,
 )
 from pytest_multinet.cluster.base import Cluster, Pod
 from pytest_multinet.model.flow import Packet, five_tuple
@@ -172,6 +174,25 @@ def test_a_smaller_mtu_at_the_far_end_is_found(cluster: Cluster, pair: tuple[Pod
     assert "short packets pass and long ones do not" in big
 
 
+def test_throughput_is_a_figure_and_a_ratio(pair: tuple[Pod, Pod]) -> None:
+    a, b = pair
+    net1 = throughput(a, b, interface="net1", seconds=0.1)
+    eth0 = throughput(a, b, interface="eth0", seconds=0.1)
+    assert net1.bytes > 1 << 20
+    assert net1.bits_per_second > 0
+    assert net1 / eth0 == pytest.approx(1 / (eth0 / net1))
+    assert "<Throughput a -> b dev net1:" in repr(net1)
+
+
+def test_throughput_to_a_pod_that_is_cut_off_is_an_error(
+    cluster: Cluster, pair: tuple[Pod, Pod]
+) -> None:
+    a, b = pair
+    (link,) = cluster.node_links
+    with link.cut(), pytest.raises(ExecFailed, match=r"a cannot send to b \(10\.1\.1\.102\)"):
+        throughput(a, b, interface="net1", seconds=0.1)
+
+
 def test_a_duplicate_address_is_found_by_asking(cluster: Cluster, pair: tuple[Pod, Pod]) -> None:
     a, b = pair
     assert_no_duplicate_address(a, "net1", during=SHORT)
@@ -202,7 +223,7 @@ def test_ipv6_works_by_neighbour_discovery_and_link_local(pair: tuple[Pod, Pod])
     a, b = pair
     local = b.interface("net1").ipv6[0].ip
     assert local.is_link_local
-    assert assert_ping(a, str(local), interface="net1").attempts == 1
+    assert assert_ping(a, str(local), interface="net1", ttl=64)
     assert assert_arp(a, str(local), interface="net1", mac=b.interface("net1").mac)
     assert [r for r in a.routes if r.protocol == "ra"] == []
 
