@@ -217,7 +217,11 @@ def _late(seen: Mapping[Key, _Seen], timeout: float) -> PodError:
     if state.trouble is not None:
         error = state.trouble.error(pod)
         return PodError(
-            f"{within}: {error.message}", pod=pod, reason=error.reason, hint=error.hint
+            f"{within}: {error.message}",
+            pod=pod,
+            reason=error.reason,
+            hint=error.hint,
+            node=error.node,
         )
     status = mapping(state.pod, "status")
     unmet = [
