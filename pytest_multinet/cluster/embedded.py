@@ -57,10 +57,6 @@ _ANYWHERE = IPv4Address("0.0.0.0")  # noqa: S104
 _RETRANSMIT = 20  # ms between ARP requests, so that silence is a verdict after 72 ms, not 3 s
 
 
-# Duplicate address detection keeps an address back for up to 2 s (RFC 4862, section 5.4).
-_NO_DAD = [("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0")]
-
-
 def open_cluster(
     config: ClusterConfig, *, progress: Callable[[str], None] | None = None
 ) -> EmbeddedCluster:
@@ -173,7 +169,7 @@ class EmbeddedCluster(Cluster):
         self._undo.callback(hub.release)
         names = self.config.node_names
         forwarding = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]
-        namespaces = holder.namespaces(names, [*forwarding, *_NO_DAD])
+        namespaces = holder.namespaces(names, forwarding)
         for namespace in namespaces:
             self._undo.callback(namespace.release)
         self._nodes = tuple(
@@ -332,7 +328,7 @@ class EmbeddedCluster(Cluster):
     def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
         holder = self._live_holder()
         nodes = schedule(self, manifests)
-        namespaces = holder.namespaces([m.name for m in manifests], _NO_DAD)
+        namespaces = holder.namespaces([m.name for m in manifests])
         pods: list[Pod] = []
         with ExitStack() as undo:
             for namespace in namespaces:

@@ -220,7 +220,7 @@ class Holder:
 
     def try_sysctls(self, wanted: Sequence[tuple[HeldNamespace, str, str]]) -> None:
         """Write sysctls before any later request is carried out, whether they can be or not."""
-        self._post("sysctls", [(n.number, path, value) for n, path, value in wanted])
+        self._post("try_sysctls", [(n.number, path, value) for n, path, value in wanted])
 
     def view(
         self, namespace: HeldNamespace, hostname: str, hosts: str, root: str | None = None

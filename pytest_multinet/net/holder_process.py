@@ -216,6 +216,16 @@ class Holder:
                 out.append(error.errno or 0)
         return out, []
 
+    def do_try_sysctls(self, fds: list[int], wanted: list[tuple[int, str, str]]) -> Reply:
+        """Write what can be written."""
+        for namespace, path, value in wanted:
+            self.setns(self.namespaces[namespace], CLONE_NEWNET)
+            try:
+                _write(f"/proc/sys/net/{path}", value)
+            except OSError:
+                continue
+        return None, []
+
     def do_close(self, fds: list[int], ids: list[int]) -> Reply:
         for number in ids:
             fd = self.namespaces.pop(number, None)

@@ -21,6 +21,7 @@ _REQUEST, _ACK, _DUMP = 1, 4, 0x300
 _ERROR, _DONE = 2, 3
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 _HEADER = struct.Struct("=IHHII")
+_ERROR_TYPE, _NO_ERROR = struct.pack("=H", _ERROR), bytes(4)
 _LINK = struct.Struct("=BxHiII")
 _ATTR = struct.Struct("=HH")
 
@@ -64,7 +65,12 @@ class Rtnl:
         failed: NetlinkError | None = None
         answers: list[bytes] = []
         while True:
-            for kind, sequence, body in _split(self._socket.recv(65536)):
+            data = self._socket.recv(65536)
+            if failed is None and data[4:6] == _ERROR_TYPE and data[16:20] == _NO_ERROR:
+                if _HEADER.unpack_from(data)[3] == self._sequence:
+                    return answers  # the acknowledgement, as nearly always
+                continue
+            for kind, sequence, body in _split(data):
                 if sequence < first:
                     continue
                 if kind != _ERROR:

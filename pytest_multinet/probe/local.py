@@ -195,7 +195,7 @@ class LocalProber:
         with self._neighbour_events() as events:
             while sent < count and mac is None:
                 sent += 1
-                mac, problem = self._resolve(events, index, target, timeout)
+                mac, problem = self._resolve(events, interface, index, target, timeout)
         return ArpResult(
             source=self._name,
             target=target,
@@ -212,7 +212,12 @@ class LocalProber:
         return sock
 
     def _resolve(
-        self, events: socket.socket, index: int, target: IPAddress, timeout: float
+        self,
+        events: socket.socket,
+        interface: str,
+        index: int,
+        target: IPAddress,
+        timeout: float,
     ) -> tuple[str | None, str | None]:
         """Have the kernel solicit anew, and wait for its verdict."""
         rtnl = self._namespace.rtnl
@@ -223,7 +228,7 @@ class LocalProber:
             with contextlib.suppress(NetlinkError):
                 rtnl.execute(requests.neighbour(index, target, delete=True))
         try:
-            rtnl.execute(requests.neighbour(index, target))
+            self._solicit(rtnl, interface, index, target)
         except NetlinkError as error:
             return None, str(error)
         deadline = time.monotonic() + timeout
@@ -237,6 +242,23 @@ class LocalProber:
                 return None, f"neighbour {target} is {state}"
             if _wait_readable(events, left):
                 events.recv(65536)
+
+    def _solicit(self, rtnl: Rtnl, interface: str, index: int, target: IPAddress) -> None:
+        """Make the kernel ask; for IPv6 by a packet, which has a source address to ask from.
+
+        Without a packet the kernel asks from the link-local address, which duplicate address
+        detection keeps back for up to 2 s (RFC 4862, section 5.4).
+        """
+        if target.version == 6 and not target.is_link_local:
+            with (
+                contextlib.suppress(OSError),
+                self._namespace.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock,
+            ):
+                self._bind(sock, interface)
+                sock.sendto(b"", (str(target), 9))  # the discard port
+            if self._entry(rtnl, index, target) is not None:
+                return
+        rtnl.execute(requests.neighbour(index, target))
 
     def _entry(self, rtnl: Rtnl, index: int, target: IPAddress) -> Neighbour | None:
         family = socket.AF_INET if target.version == 4 else socket.AF_INET6
