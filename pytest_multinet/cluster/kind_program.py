@@ -19,7 +19,7 @@ class KindProgram:
     """``kind``, on PATH or by path.
 
     Args:
-        program: name or path; ``None``: ``$MULTINET_KIND``, else ``kind`` on PATH.
+        program: name or path; ``None``: ``$KIND``, else ``kind`` on PATH.
         environment: for its processes (``DOCKER_HOST``).
 
     Raises:
@@ -27,7 +27,7 @@ class KindProgram:
     """
 
     def __init__(self, program: str | None, environment: Mapping[str, str]) -> None:
-        wanted = program or os.environ.get("MULTINET_KIND") or "kind"
+        wanted = program or os.environ.get("KIND") or "kind"
         found = shutil.which(wanted)
         if found is None:
             raise BackendUnavailable(

@@ -464,6 +464,14 @@ OPTIONS = (
         "no",
     ),
     Option(
+        "bundle",
+        "archive of 'multinet bundle create' that kind takes images and plugins from",
+        _file,
+        None,
+        "bundle",
+        metavar="FILE",
+    ),
+    Option(
         "multus-manifest",
         "Multus manifest to install on kind instead of the built-in one",
         _file,
