@@ -30,12 +30,14 @@ from pytest_multinet.cluster.embedded_stacks import UNDERLAY, EmbeddedNode, Embe
 from pytest_multinet.cluster.held_process import HeldProcess, run
 from pytest_multinet.cluster.kind_config import resolve
 from pytest_multinet.cluster.process import check_argv
+from pytest_multinet.cni.native import links
 from pytest_multinet.cni.runtime import Runtime
 from pytest_multinet.errors import (
     BackendUnavailable,
     ClusterError,
     ExecFailed,
     NeedsKubernetes,
+    NetlinkError,
     PodError,
 )
 from pytest_multinet.link.veth import VethLink
@@ -48,7 +50,7 @@ from pytest_multinet.model.nad import (
 )
 from pytest_multinet.model.pod import PodManifest
 from pytest_multinet.model.topology import ClusterConfig, LinkConfig
-from pytest_multinet.net import decode, requests, usable
+from pytest_multinet.net import requests, usable
 from pytest_multinet.net.holder import HeldNamespace, Holder, HolderRefused
 from pytest_multinet.probe.neighbours import NeighbourBudget
 
@@ -252,13 +254,14 @@ class EmbeddedCluster(Cluster):
 
     def hasten(self, namespace: HeldNamespace, interfaces: Sequence[str]) -> None:
         """Make silence on these interfaces a verdict after 72 ms, not after 3 s."""
-        wanted = set(interfaces)
-        messages: list[requests.Message] = []
-        for index, name in decode.link_names(namespace.rtnl):
-            if name in wanted:
-                messages += self._timing(index)
+        rtnl = namespace.rtnl
+        try:
+            found = [links.decode(body) for body in rtnl.execute(*map(links.question, interfaces))]
+        except NetlinkError:  # a plugin type that makes no interface of that name
+            found = [link for name in interfaces if (link := links.find(rtnl, name))]
+        messages = [message for link in found for message in self._timing(link.index)]
         if messages:
-            namespace.rtnl.execute(*messages)
+            rtnl.execute(*messages)
 
     # --- the protocol -----------------------------------------------------------------------
 

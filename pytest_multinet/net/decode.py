@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 
 from pytest_multinet.model.interface import Interface, IPAddress, IPInterface, Neighbour, Route
-from pytest_multinet.net.requests import MACVLAN_MODES, attr, u32
+from pytest_multinet.net.requests import MACVLAN_MODES, attr
 from pytest_multinet.net.rtnl import (
     RTM_GETADDR,
     RTM_GETLINK,
@@ -165,17 +165,6 @@ def links(rtnl: Rtnl) -> list[LinkInfo]:
     """Every link of a namespace, in index order."""
     found = [decode_link(body) for body in rtnl.dump(RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0))]
     return sorted(found, key=lambda link: link.index)
-
-
-def link_names(rtnl: Rtnl) -> list[tuple[int, str]]:
-    """Index and name of every link: what a dump without statistics tells, decoded no further."""
-    found: list[tuple[int, str]] = []
-    for body in rtnl.dump(RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0) + u32(29, 1 << 3)):
-        for attribute, data in attributes(body, _LINK.size):
-            if attribute == 3:  # IFLA_IFNAME comes first
-                found.append((_LINK.unpack_from(body)[2], _text(data)))
-                break
-    return found
 
 
 def forwards(rtnl: Rtnl, family: int) -> bool:
