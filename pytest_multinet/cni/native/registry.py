@@ -20,6 +20,7 @@ NATIVE = {
     "static": "static:Static",
     "tuning": "tuning:Tuning",
     "vlan": "vlan:Vlan",
+    "whereabouts": "whereabouts:Whereabouts",
 }
 
 
