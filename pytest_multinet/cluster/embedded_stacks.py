@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from pytest_multinet.cluster.base import Node, Pod
+from pytest_multinet.cluster.base import NetworkStack, Node, Pod
 from pytest_multinet.cluster.held_process import HeldProcess, View
 from pytest_multinet.cni.binary import run_plugin
 from pytest_multinet.cni.runtime import Sandbox
@@ -76,7 +76,34 @@ class Stack:
             process.close()
 
 
-class EmbeddedNode(Node):
+class _RunsPrograms(NetworkStack):
+    """How nodes and pods of this backend run programs: in the view of their stack."""
+
+    stack: Stack
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        check: bool = False,
+    ) -> ExecResult:
+        return self.stack.cluster.exec_in(self.stack, argv, input, env, timeout, check=check)
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        ready: str | int | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> HeldProcess:
+        return self.stack.cluster.spawn_in(self.stack, argv, ready, env, timeout)
+
+
+class EmbeddedNode(_RunsPrograms, Node):
     """A node: a namespace with ``eth0`` on the underlay; the host of its pods' CNI plugins."""
 
     def __init__(
@@ -119,29 +146,8 @@ class EmbeddedNode(Node):
         self.stack.view()
         return run_plugin(self.namespace, sandbox, program, env, stdin)
 
-    def exec(
-        self,
-        argv: Sequence[str],
-        *,
-        input: str | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        check: bool = False,
-    ) -> ExecResult:
-        return self._cluster.exec_in(self.stack, argv, input, env, timeout, check=check)
 
-    def spawn(
-        self,
-        argv: Sequence[str],
-        *,
-        ready: str | int | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> HeldProcess:
-        return self._cluster.spawn_in(self.stack, argv, ready, env, timeout)
-
-
-class EmbeddedPod(Pod):
+class EmbeddedPod(_RunsPrograms, Pod):
     """A pod: a namespace, its attachments, and the processes of its containers."""
 
     def __init__(
@@ -238,27 +244,6 @@ class EmbeddedPod(Pod):
             container = self.manifest.containers[0].name
         process = self.containers.get(container or "")
         return process.output if process is not None else ""
-
-    def exec(
-        self,
-        argv: Sequence[str],
-        *,
-        input: str | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        check: bool = False,
-    ) -> ExecResult:
-        return self._cluster.exec_in(self.stack, argv, input, env, timeout, check=check)
-
-    def spawn(
-        self,
-        argv: Sequence[str],
-        *,
-        ready: str | int | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> HeldProcess:
-        return self._cluster.spawn_in(self.stack, argv, ready, env, timeout)
 
     def delete(self) -> None:
         if self._deleted:
