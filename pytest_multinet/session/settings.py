@@ -339,7 +339,10 @@ def _image(text: str, folder: Path) -> str:
 
 
 def _path(text: str, folder: Path) -> Path:
-    return Path(os.path.abspath(folder / Path(text).expanduser()))
+    try:
+        return Path(os.path.abspath(folder / Path(text).expanduser()))
+    except RuntimeError:
+        raise ValueError(f"a path; {text.split('/')[0]} is nobody's home folder") from None
 
 
 def _file(text: str, folder: Path) -> Path:
