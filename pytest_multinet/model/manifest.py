@@ -87,7 +87,7 @@ class _Loader(_Composer):
         self.depth -= 1
 
 
-class _Refused(Exception):  # noqa: N818 - carried from the constructor to load_documents
+class _Refused(Exception):
     def __init__(
         self, message: str, node: Node | None, value: Any = None, expected: str | None = None
     ) -> None:
