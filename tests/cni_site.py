@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -17,7 +18,7 @@ from pytest_multinet.errors import NetlinkError
 from pytest_multinet.net import decode, requests
 from pytest_multinet.net.decode import LinkInfo
 from pytest_multinet.net.holder import HeldNamespace, Holder
-from pytest_multinet.net.rtnl import Rtnl
+from pytest_multinet.net.rtnl import RTM_GETROUTE, Rtnl, attributes
 
 CNI_PATH = os.environ.get("MULTINET_CNI_PLUGINS") or "/opt/cni/bin:/usr/lib/cni"
 SANDBOX = "/var/run/netns/cni-6b0ba5d9"
@@ -158,7 +159,22 @@ def _picture(namespace: HeldNamespace, sysctls: tuple[str, ...]) -> dict[str, An
         if not route.destination.is_link_local and not route.destination.is_multicast
     ]
     settings = dict(zip(sysctls, _read(namespace, sysctls), strict=True))
-    return {"links": told, "routes": routes, "sysctls": settings}
+    return {"links": told, "routes": routes, "sysctls": settings, "by source": _by_source(rtnl)}
+
+
+def _by_source(rtnl: Rtnl) -> list[str]:
+    """Rules with a source, and the routes of the tables from 100 on."""
+    told: list[str] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        empty = bytes([family]) + bytes(11)
+        for what, request in (("rule", 34), ("route", RTM_GETROUTE)):
+            for body in rtnl.dump(request, empty):
+                found = {k: bytes(data).hex() for k, data in attributes(body, 12)}
+                if 100 <= body[4] < 200:
+                    keys = (1, 2, 5, 6, 7) if what == "route" else (2,)
+                    shown = " ".join(found.get(k, "-") for k in keys)
+                    told.append(f"{what} {body[4]} /{body[1]} /{body[2]} {body[6]} {shown}")
+    return told
 
 
 def _link(rtnl: Rtnl, link: LinkInfo, names: Mapping[int, str]) -> dict[str, Any]:

@@ -369,6 +369,7 @@ valid_base = st.sampled_from(
     ]
 )
 
+simple_tunings = st.sampled_from([{"type": "tuning"}, {"type": "tuning", "mtu": 1400}])
 _STATIC = {"type": "static", "addresses": [{"address": "10.1.1.5/24"}]}
 _HOST_LOCAL = {"type": "host-local", "ranges": [[{"subnet": "10.1.1.0/24"}]]}
 
@@ -466,3 +467,10 @@ ipvlan_trials = trials(
 )
 vlan_trials = trials(chain(vlans), "interface taken")
 dummy_trials = trials(chain(dummies), "interface taken")
+sbr_trials = trials(
+    st.one_of(
+        chain(st.one_of(macvlans, valid_base), fields(type="sbr")),
+        chain(bridges, fields(type="sbr"), simple_tunings),
+        chain(fields(type="sbr")),
+    )
+)

@@ -33,6 +33,7 @@ from tests.differential.configurations import (
     loopback_trials,
     macvlan_trials,
     ptp_trials,
+    sbr_trials,
     static_trials,
     trials,
     tuning_trials,
@@ -129,6 +130,12 @@ def test_vlan(same, trial):
 @examples(20)
 @given(trial=dummy_trials)
 def test_dummy(same, since_1_5, trial):
+    same(trial)
+
+
+@examples(20)
+@given(trial=sbr_trials)
+def test_sbr(same, trial):
     same(trial)
 
 

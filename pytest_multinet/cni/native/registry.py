@@ -17,6 +17,7 @@ NATIVE = {
     "macvlan": "macvlan:Macvlan",
     "portmap": "portmap:Portmap",
     "ptp": "ptp:Ptp",
+    "sbr": "sbr:Sbr",
     "static": "static:Static",
     "tuning": "tuning:Tuning",
     "vlan": "vlan:Vlan",

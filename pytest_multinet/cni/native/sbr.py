@@ -1,0 +1,186 @@
+"""sbr: routes by source address, each interface in tables of its own (reference: meta/sbr)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from pytest_multinet.cni.addresses import Cidr
+from pytest_multinet.cni.native import links
+from pytest_multinet.cni.native.plugin import Call, Plugin, words
+from pytest_multinet.cni.result import IPConfig, Result
+from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.net import decode, requests
+from pytest_multinet.net.requests import Message, attr, u32
+from pytest_multinet.net.rtnl import RTM_GETROUTE, Rtnl, attributes
+
+_FIRST_TABLE, _MAIN = 100, 254
+_RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
+_CREATE_EXCL, _CREATE_REPLACE = 0x600, 0x500
+_RULE = struct.Struct("=BBBBBBBBI")  # fib_rule_hdr has the layout of rtmsg
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_FRA_SRC, _FRA_TABLE, _FRA_PRIORITY, _TO_TABLE = 2, 15, 6, 1
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
+_KEPT = (_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC)
+_CLONED = 0x200
+
+
+@dataclass(slots=True)
+class _Rule:
+    family: int
+    table: int
+    source: bytes | None
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Found:
+    """A route of the main table, as the kernel told it."""
+
+    header: tuple[int, ...]
+    kept: dict[int, bytes]
+
+    def body(self, table: int) -> bytes:
+        family, dst_len, src_len, tos, _, protocol, scope, kind, _ = self.header
+        out = _ROUTE.pack(family, dst_len, src_len, tos, table, protocol, scope, kind, 0)
+        return out + b"".join(attr(kind, data) for kind, data in self.kept.items())
+
+    def belongs_to(self, address: Cidr) -> bool:
+        """Whether its source or its gateway lies in the address's subnet; or it has neither."""
+        ends = [self.kept[a] for a in (_RTA_PREFSRC, _RTA_GATEWAY) if a in self.kept]
+        if not ends:
+            return True
+        size = 4 if address.version == 4 else 16
+        return any(len(end) == size and address.contains(ip_address(end)) for end in ends)
+
+
+class Sbr(Plugin):
+    """Moves an interface's routes out of the main table, and rules that find them by source."""
+
+    def add(self, call: Call) -> Result:
+        """Set the rules, fill the tables, empty the main table of the interface's routes."""
+        previous = call.prev_result
+        if previous is None:
+            raise CniError("This plugin must be called as chained plugin")
+        if not previous.ips:
+            raise CniError(f"No IP addresses supplied on interface: {call.ifname}")
+        ips = [ip for ip in previous.ips if _is_on(ip, call.ifname, previous)]
+        rtnl = call.sandbox.namespace.rtnl
+        rules = _rules(rtnl)
+        link = links.find(rtnl, call.ifname)
+        if link is None:
+            raise CniError(f"Cannot find network interface {call.ifname}: Link not found")
+        routes = _routes(rtnl, link.index)
+        taken = {rule.table for rule in rules}
+        table = _next(taken, _FIRST_TABLE)
+        for ip in ips:
+            self._fill(rtnl, link.index, ip, table, routes)
+            table = _next(taken, table + 1)
+        for route in routes:
+            gone = Message(requests.RTM_DELROUTE, 0, route.body(_MAIN), "delete route")
+            _execute(rtnl, gone, "Failed to delete route")
+        return previous
+
+    def check(self, call: Call) -> None:
+        """The reference plugin looks at nothing."""
+
+    def delete(self, call: Call) -> None:
+        """Take away the rules for the interface's addresses; the tables go with the link."""
+        if call.sandbox.namespace.fd < 0:
+            return
+        rtnl = call.sandbox.namespace.rtnl
+        rules = _rules(rtnl)
+        link = links.find(rtnl, call.ifname)
+        if link is None:
+            return
+        held = decode.addresses(rtnl, link.index).get(link.index, [])
+        sources = {address.ip.packed for address in held}
+        problem: CniError | None = None
+        for rule in rules:
+            if rule.source in sources:
+                gone = Message(_RTM_DELRULE, 0, rule.body, "delete rule")
+                try:
+                    rtnl.execute(gone)
+                except NetlinkError as error:
+                    problem = CniError(f"Failed to delete rule {words(error)}")
+        if problem is not None:
+            raise problem
+
+    def _fill(
+        self, rtnl: Rtnl, index: int, ip: IPConfig, table: int, routes: list[_Found]
+    ) -> None:
+        address = ip.address.ip
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        whole = address.max_prefixlen
+        body = _RULE.pack(family, 0, whole, 0, table, 0, 0, _TO_TABLE, 0)
+        body += attr(_FRA_SRC, address.packed)
+        rule = Message(_RTM_NEWRULE, _CREATE_EXCL, body, f"add rule for {address}")
+        _execute(rtnl, rule, "Failed to add rule")
+        if ip.gateway is not None:
+            anywhere = (type(address)(0), 0)
+            default = requests.route(anywhere, index=index, gateway=ip.gateway, table=table)
+            _execute(rtnl, default, f"Failed to add default route to {ip.gateway}")
+        for route in routes:
+            if route.belongs_to(ip.address):
+                if not route.kept.keys() & {_RTA_DST, _RTA_PREFSRC, _RTA_GATEWAY}:
+                    raise CniError(
+                        "Failed to readd route: one of Dst.IP, Src, or Gw must not be nil",
+                        hint="the reference plugin cannot copy a default route without gateway",
+                    )
+                copy = route.body(table)
+                message = Message(requests.RTM_NEWROUTE, _CREATE_REPLACE, copy, "copy route")
+                _execute(rtnl, message, "Failed to readd route")
+
+
+def _is_on(ip: IPConfig, ifname: str, result: Result) -> bool:
+    """Whether an address may be the interface's: it says so, or says nothing."""
+    number = ip.interface
+    if number is None or not 0 <= number < len(result.interfaces):
+        return True
+    return result.interfaces[number].name == ifname
+
+
+def _next(taken: set[int], table: int) -> int:
+    while table in taken:
+        table += 1
+    return table
+
+
+def _execute(rtnl: Rtnl, message: Message, failed: str) -> None:
+    try:
+        rtnl.execute(message)
+    except NetlinkError as error:
+        raise CniError(f"{failed}: {words(error)}") from error
+
+
+def _rules(rtnl: Rtnl) -> list[_Rule]:
+    """The rules of both families."""
+    out: list[_Rule] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for body in rtnl.dump(_RTM_GETRULE, _RULE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
+            header = _RULE.unpack_from(body)
+            found = {kind: bytes(data) for kind, data in attributes(body, _RULE.size)}
+            wide = found.get(_FRA_TABLE)
+            table = header[4] if wide is None else struct.unpack("=I", wide)[0]
+            same = body[: _RULE.size]
+            for kind in (_FRA_SRC, _FRA_TABLE, _FRA_PRIORITY):
+                if kind in found:
+                    same += attr(kind, found[kind])
+            out.append(_Rule(family, table, found.get(_FRA_SRC), same))
+    return out
+
+
+def _routes(rtnl: Rtnl, index: int) -> list[_Found]:
+    """The main table's routes by one link, in the kernel's order."""
+    out: list[_Found] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for body in rtnl.dump(RTM_GETROUTE, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
+            header = _ROUTE.unpack_from(body)
+            kept = {k: bytes(data) for k, data in attributes(body, _ROUTE.size) if k in _KEPT}
+            if header[4] != _MAIN or header[8] & _CLONED:
+                continue
+            if kept.get(_RTA_OIF) == u32(0, index)[4:]:
+                out.append(_Found(header, kept))
+    return out
