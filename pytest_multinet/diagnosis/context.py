@@ -142,6 +142,10 @@ class Context:
         carrying = self.carrying(self.target, self.address)
         if carrying is not None:
             return carrying.name
+        promised = self.target.network_status if isinstance(self.target, Pod) else ()
+        for status in promised:
+            if self.address in status.ips:
+                return status.interface
         named = self.interface and self.find(self.target, self.interface)
         return self.interface or "eth0" if named or isinstance(self.target, Pod) else "eth0"
 

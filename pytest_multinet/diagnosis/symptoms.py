@@ -51,7 +51,7 @@ def table() -> str:
 def _cell(text: str) -> str:
     """Text for a table: what is filled in at run time in italics."""
     text = text.replace("{{", "").replace("}}", "")
-    text = text.replace("{", "*").replace("}", "*")
+    text = text.replace("}{", "} {").replace("{", "*").replace("}", "*")
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 

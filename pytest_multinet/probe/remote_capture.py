@@ -44,18 +44,22 @@ class RemoteCapture(Capture):
 
     def start(self) -> None:
         """Begin; returns when tcpdump listens."""
-        argv = ["tcpdump", "-U", "-n", "-i", self.interface, "-w", self._file]
-        argv += [self.filter] if self.filter else []
+        # Not -w FILE: some builds of tcpdump then want to change the file's owner.
+        script = 'exec tcpdump -U -n -i "$1" -w - ${3:+"$3"} > "$2"'
+        argv = ["sh", "-c", script, "sh", self.interface, self._file, self.filter or ""]
         try:
             self._process = self._spawn(argv, "listening on")
         except (ProgramNotFound, ExecFailed) as error:
-            if isinstance(error, ProgramNotFound) or "not found" in str(error):
-                raise NeedsCapability(
-                    "capture",
-                    f"the namespace of {self.name} cannot be opened from here, and its image has "
-                    "no tcpdump; run beside Docker as root, or use an image with tcpdump",
-                ) from error
-            raise
+            why = "its image has no tcpdump"
+            if "Couldn't change" in str(error):
+                why = "its tcpdump may not give up its privileges there"
+            elif not isinstance(error, ProgramNotFound) and "not found" not in str(error):
+                raise
+            raise NeedsCapability(
+                "capture",
+                f"the namespace of {self.name} cannot be opened from here, and {why}; run beside "
+                "Docker as root, or use an image with tcpdump",
+            ) from error
 
     def stop(self) -> None:
         """End, and fetch what was written."""

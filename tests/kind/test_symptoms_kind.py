@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from pytest_multinet import MultinetError, assert_interface
+from pytest_multinet import (
+    MultinetError,
+    assert_flow,
+    assert_interface,
+    assert_mesh,
+    assert_ping,
+)
 from pytest_multinet.cluster.kind import KindCluster
 from pytest_multinet.cluster.kind_node import KindNode
 from pytest_multinet.diagnosis.layers import explain
@@ -220,3 +226,81 @@ def _until(holds: Callable[[], bool], seconds: float = 30) -> None:
         wait=wait_fixed(0.5),
     )
     waiting(holds)
+
+
+def test_a_capture_and_a_mesh_of_real_pods(explained: KindCluster) -> None:
+    explained.apply(macvlan("mv"))
+    a, b = explained.apply(
+        [
+            on(explained, "worker", "p", "mv", "10.1.1.1/24"),
+            on(explained, "worker2", "q", "mv", "10.1.1.2/24"),
+        ]
+    )
+    with b.capture("net1", filter="icmp") as capture:
+        assert assert_ping(a, b, interface="net1", ttl=64)
+    assert assert_flow(capture, source=a, target=b, protocol="icmp")
+    assert assert_mesh([a, b]).counts() == (2, 2, 0)
+
+
+def test_a_capture_by_tcpdump_in_the_pod(explained: KindCluster) -> None:
+    explained.apply(macvlan("mv"))
+    a, b = explained.apply(
+        [
+            on(explained, "worker", "p", "mv", "10.1.1.1/24"),
+            on(explained, "worker2", "q", "mv", "10.1.1.2/24"),
+        ]
+    )
+    b._prober = explained.remote_prober(b)
+    with b.capture("net1", filter="icmp") as capture:
+        a.ping(b, interface="net1", count=2)
+        b.exec(["sleep", "0.5"])  # tcpdump reads in bursts
+    assert assert_flow(capture, source="10.1.1.1", target="10.1.1.2", packets=2)
+    assert "capture-" not in b.exec(["ls", "/tmp"]).stdout
+
+
+def test_bridge_pods_lose_packets_where_bridged_packets_are_filtered(
+    explained: KindCluster,
+) -> None:
+    bridge = {"type": "bridge", "bridge": "br7", "capabilities": {"ips": True}}
+    explained.apply(network("br", bridge | {"ipam": {"type": "static"}}))
+    a, b = explained.apply(
+        [
+            on(explained, "worker", "p", "br", "10.7.1.1/24"),
+            on(explained, "worker", "q", "br", "10.7.1.2/24"),
+        ]
+    )
+    node = worker(explained)
+    assert assert_ping(a, b, interface="net1")
+    run(node, "sysctl -qw net.bridge.bridge-nf-call-iptables=1")
+    try:
+        assert named(lambda: assert_ping(a, b, interface="net1", within=1)) == "bridge-filtered"
+    finally:
+        run(node, "sysctl -qw net.bridge.bridge-nf-call-iptables=0")
+    assert assert_ping(a, b, interface="net1")
+
+
+def test_the_annotation_on_a_real_deployment(explained: KindCluster) -> None:
+    explained.apply(macvlan("mv"))
+    body = on(explained, "worker", "d", "mv", "10.1.1.9/24")
+    annotations = body["metadata"]["annotations"]
+    (wrong,) = explained.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "d", "annotations": annotations},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": "d"}},
+                "template": {
+                    "metadata": {"labels": {"app": "d"}},
+                    "spec": {
+                        k: v
+                        for k, v in body["spec"].items()
+                        if k != "terminationGracePeriodSeconds"
+                    },
+                },
+            },
+        }
+    )
+    (silent,) = wrong.pods
+    assert named(lambda: assert_interface(silent, "net1", within=1)) == "annotation-on-workload"
