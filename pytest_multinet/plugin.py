@@ -59,10 +59,11 @@ def _register_fixtures(config: pytest.Config) -> None:
     plugins = config.pluginmanager
     if plugins.is_registered(fixtures):
         return
-    ours = fixtures
+    ours = ModuleType(fixtures.__name__)  # only they: pytest looks at every name
+    names = {*fixtures.__all__, "environment_of_the_test"}
     if _owner_of_kind_cluster(config) is not None:
-        ours = ModuleType(fixtures.__name__)
-        vars(ours).update({k: v for k, v in vars(fixtures).items() if k != "kind_cluster"})
+        names.remove("kind_cluster")
+    vars(ours).update({name: getattr(fixtures, name) for name in sorted(names)})
     plugins.register(ours, fixtures.__name__)
 
 
