@@ -67,13 +67,14 @@ def test_a_capture_that_tcpdump_refuses_is_a_capability_that_is_missing(
 ) -> None:
     _, b = pair
     capture = b.capture("net1", filter="icmp")
+    refused = ""
     try:
         capture.start()
-    except NeedsCapability as error:
-        assert "tcpdump" in error.reason
-    else:
         capture.stop()
-        assert b.exec(["sh", "-c", "ls /tmp/capture-*"]).returncode != 0, "its file is removed"
+    except NeedsCapability as error:
+        refused = error.reason
+    assert not refused or "its tcpdump may not give up its privileges" in refused
+    assert b.exec(["sh", "-c", "ls /tmp/capture-*"]).returncode != 0 or refused
 
 
 def test_what_tcpdump_writes_is_read_as_the_packets_that_were(
