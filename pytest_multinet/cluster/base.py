@@ -363,6 +363,15 @@ class Pod(NetworkStack, Handle):
         return ()
 
     @property
+    def cni(self) -> tuple[Mapping[str, Any], ...]:
+        """What each CNI plugin list was asked and what it answered, in the order of attachment.
+
+        ``interface``, ``network`` (the configuration) and ``result`` each; none where the
+        runtime's own notes cannot be read.
+        """
+        return ()
+
+    @property
     def owner(self) -> Mapping[str, Any] | None:
         """The workload that made it (its Deployment, DaemonSet, ...), ``None`` without one."""
         return None

@@ -184,6 +184,17 @@ class EmbeddedPod(_RunsPrograms, Pod):
         return self._status
 
     @property
+    def cni(self) -> tuple[Mapping[str, Any], ...]:
+        """What each plugin list was asked and what it answered."""
+        runtime, sandbox = self._cluster.runtime(self._host), self.sandbox.container_id
+        found: list[Mapping[str, Any]] = []
+        for d in self.delegates:
+            result = runtime.cached_result(d.network.name, sandbox, d.interface)
+            answer = None if result is None else result.to_dict()
+            found.append({"interface": d.interface, "network": d.network.raw, "result": answer})
+        return tuple(found)
+
+    @property
     def owner(self) -> Mapping[str, Any] | None:
         return self.workload
 

@@ -189,6 +189,11 @@ class KubernetesPod(Pod):
         return kubernetes_state.events(self.cluster.kube, self.namespace, self.name, self.uid)
 
     @property
+    def cni(self) -> tuple[Mapping[str, Any], ...]:
+        """What each plugin list was asked and what it answered, by libcni's notes on the node."""
+        return kubernetes_state.cni_results(self.node, self.namespace, self.name)
+
+    @property
     def owner(self) -> Mapping[str, Any] | None:
         """The workload that made it."""
         return kubernetes_state.owner(self.cluster.kube, self._seen["metadata"])

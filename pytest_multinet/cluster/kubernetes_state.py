@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -66,6 +68,26 @@ def owner(kube: KubeApi, metadata: Mapping[str, Any]) -> dict[str, Any] | None:
         found = {**above, "kind": reference["kind"]}
         metadata = above["metadata"]
     return found
+
+
+def cni_results(node: Node, namespace: str, name: str) -> tuple[Mapping[str, Any], ...]:
+    """The notes of libcni (its ``cacheDir``) about a pod, by interface; none where it has none."""
+    found: list[Mapping[str, Any]] = []
+    for line in node.exec(
+        ["grep", "-rhs", f'"{name}"', "/var/lib/cni/results"]
+    ).stdout.splitlines():
+        try:
+            note = json.loads(line)
+            args = dict(note["cniArgs"])
+            if (args["K8S_POD_NAMESPACE"], args["K8S_POD_NAME"]) != (namespace, name):
+                continue
+            network = json.loads(base64.b64decode(note["config"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # another version's notes
+        found.append(
+            {"interface": note["ifName"], "network": network, "result": note.get("result")}
+        )
+    return tuple(sorted(found, key=lambda f: str(f["interface"])))
 
 
 def moment(text: str | None) -> float | None:

@@ -204,6 +204,8 @@ def _pod(files: _Folder, pod: Pod) -> None:
         "events": list(pod.events),
     }
     files.json(f"pods/{pod.name}.json", data, "annotation, network-status, events")
+    if asked := pod.cni:
+        files.json(f"pods/{pod.name}-cni.json", asked, "what the CNI plugins were asked and said")
     logs = pod.logs()
     if logs.strip():
         files.text(f"pods/{pod.name}.log", logs, "what its container wrote")

@@ -67,6 +67,7 @@ def test_a_failed_test_leaves_a_folder_and_a_passed_one_none(
         "topology.svg",
         "topology.mmd",
         "pods/pod1.json",
+        "pods/pod1-cni.json",
         "stacks/pod1.json",
         "stacks/pod1.txt",
         "stacks/pod2.json",
@@ -78,6 +79,10 @@ def test_a_failed_test_leaves_a_folder_and_a_passed_one_none(
     assert "eth1 is administratively down" in readme
     for link in re.findall(r"\]\(([^)]+)\)", readme):
         assert (folder / link).is_file(), link
+    asked = json.loads((folder / "pods/pod1-cni.json").read_text())
+    assert [a["interface"] for a in asked] == ["eth0", "net1"]
+    assert asked[1]["network"]["plugins"][0]["master"] == "eth1"
+    assert asked[1]["result"]["ips"][0]["address"] == "10.1.1.1/24"
     seen = json.loads((folder / "stacks/pod1.json").read_text())
     assert [i["name"] for i in seen["interfaces"]] == ["lo", "eth0", "net1"]
     assert seen["interfaces"][2]["counters"]["tx_packets"] > 0
