@@ -58,7 +58,8 @@ class Runtime:
 
         Raises:
             CniError: of the first plugin that failed; its ``plugin`` and ``command`` are set.
-            NeedsCapability: a plugin needs its real binary, and that is not installed.
+            NeedsCapability: a plugin needs its real binary, and that is not installed; or the
+                kernel lacks what it takes.
         """
         result: Result | None = None
         for conf in network.plugins:

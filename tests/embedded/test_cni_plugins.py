@@ -14,7 +14,7 @@ from pytest_multinet.model.interface import Interface
 from pytest_multinet.model.nad import NetworkConfList, parse_network_config
 from pytest_multinet.net import decode, requests
 from pytest_multinet.net.holder import HeldNamespace, Holder
-from tests.cni_site import MASTER_MAC, Site
+from tests.cni_site import MASTER_MAC, SECOND_MAC, Site
 
 STATIC = {"type": "static", "addresses": [{"address": "10.1.1.101/24", "gateway": "10.1.1.1"}]}
 HOST_LOCAL = {"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}]]}
@@ -301,6 +301,70 @@ def test_tuning_reaches_no_other_sysctl_than_the_networks(site):
 
 def test_tuning_alone_is_refused(site):
     assert refusal(site, {"type": "tuning"}).msg == "Required prevResult missing"
+
+
+# --- host-device ----------------------------------------------------------------------------
+
+
+def test_host_device_moves_a_link_in_and_back(site):
+    plugin = {"type": "host-device", "device": "eth2", "ipam": STATIC}
+    result = add(site, plugin)
+    assert "eth2" not in names(site.namespace)
+    assert [str(a) for a in interface(site.pod, "net1").ipv4] == ["10.1.1.101/24"]
+    assert result.interfaces[0].mac == SECOND_MAC
+    site.runtime.check(network(plugin), site.sandbox, "net1")
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    assert names(site.pod) == ["lo"]
+    assert not interface(site.namespace, "eth2").up
+
+
+def test_a_second_delete_of_host_device_finds_nothing(site):
+    plugin = {"type": "host-device", "hwaddr": SECOND_MAC}
+    add(site, plugin)
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    with pytest.raises(CniError, match='failed to find "net1": Link not found'):
+        site.runtime.delete(network(plugin), site.sandbox, "net1")
+
+
+# --- ipvlan, vlan, dummy: where this kernel has them ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        {"type": "ipvlan", "master": "eth1", "ipam": STATIC},
+        {"type": "vlan", "master": "eth1", "vlanId": 7, "ipam": STATIC},
+        {"type": "dummy", "ipam": STATIC},
+    ],
+    ids=lambda p: p["type"],
+)
+def test_a_kind_of_link_that_the_kernel_may_lack(site, plugin):
+    try:
+        add(site, plugin)
+    except NeedsCapability as error:
+        pytest.skip(error.reason)
+    net1 = interface(site.pod, "net1")
+    assert net1.type == plugin["type"]
+    assert [str(a) for a in net1.ipv4] == ["10.1.1.101/24"]
+    site.runtime.check(network(plugin), site.sandbox, "net1")
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    assert names(site.pod) == ["lo"]
+
+
+# --- sbr ------------------------------------------------------------------------------------
+
+
+def test_sbr_takes_the_interfaces_routes_out_of_the_main_table(site):
+    chain = (MACVLAN, {"type": "sbr"})
+    add(site, PTP, ifname="eth0")
+    before = routes(site.pod)
+    add(site, *chain)
+    assert routes(site.pod) == before
+    told = site.picture()["pod"]["by source"]
+    assert [line.split()[:2] for line in told if line.startswith("rule")] == [["rule", "100"]]
+    assert len([line for line in told if line.startswith("route 100")]) >= 2
+    site.runtime.delete(network(*chain), site.sandbox, "net1")
+    assert site.picture()["pod"]["by source"] == []
 
 
 # --- what all have in common ----------------------------------------------------------------

@@ -21,7 +21,7 @@ from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, quoted, w
 from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
 from pytest_multinet.cni.native.veth import Pair
 from pytest_multinet.cni.result import IPConfig, Result, ResultInterface, ResultRoute
-from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.errors import CniError, NeedsCapability, NetlinkError
 from pytest_multinet.model.nad import NetworkConf
 from pytest_multinet.net import decode, requests
 from pytest_multinet.net.decode import LinkInfo
@@ -148,7 +148,10 @@ class Bridge(Plugin):
                 carry_out(node.rtnl, [Step(message, lambda: adding)])
             except CniError as error:
                 if self.filters_vlans and "not supported" in error.msg:
-                    error.hint = "this kernel's bridges know no VLANs (BRIDGE_VLAN_FILTERING)"
+                    reason = "the bridges of this machine's kernel know no VLANs"
+                    raise NeedsCapability(
+                        "bridge-vlan", f"{reason} (BRIDGE_VLAN_FILTERING)"
+                    ) from error
                 raise
         link = links.need(node.rtnl, name)
         if self.promisc and not link.promiscuity:

@@ -26,11 +26,8 @@ class Dummy(Plugin):
         try:
             rtnl.execute(message)
         except NetlinkError as error:
-            where = f"interface {call.ifname} of the pod"
-            raise CniError(
-                f"failed to create dummy: {words(error)}",
-                hint=upper_link.unsupported(error, "dummy", where),
-            ) from error
+            upper_link.need_kind(error, "dummy")
+            raise CniError(f"failed to create dummy: {words(error)}") from error
         link = links.need(rtnl, call.ifname)
         found = call.delegation.add(self.ipam_type, call)
         if not found.ips:

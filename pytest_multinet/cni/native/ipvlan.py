@@ -50,9 +50,7 @@ class Ipvlan(Plugin):
             )
 
         where = f"master {name} on node {call.host.name}"
-        link = upper_link.create(
-            call, "ipvlan", below, make, lambda e: upper_link.unsupported(e, "ipvlan", where)
-        )
+        link = upper_link.create(call, "ipvlan", below, make, lambda _: where)
         previous = call.prev_result
         takes_over = not self.ipam_type and previous is not None and bool(previous.ips)
         found = previous if takes_over and previous else self._addresses(call)

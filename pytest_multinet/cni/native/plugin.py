@@ -80,6 +80,7 @@ class Plugin(ABC):
 
         Raises:
             CniError: with the reference plugin's message.
+            NeedsCapability: the kernel lacks what it takes.
         """
 
     @abstractmethod

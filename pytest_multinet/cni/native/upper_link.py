@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pytest_multinet.cni.native import links
 from pytest_multinet.cni.native.links import Link
 from pytest_multinet.cni.native.plugin import Call, quoted, words
-from pytest_multinet.errors import CniError, NetlinkError
+from pytest_multinet.errors import CniError, NeedsCapability, NetlinkError
 from pytest_multinet.net import requests
 from pytest_multinet.net.holder import HeldNamespace
 from pytest_multinet.net.requests import RTM_NEWLINK, Message, attr, u32
 
 _CREATE_EXCL = 0x600
+_MODULES = {"vlan": "8021q"}
 _IFLA_LINK, _IFLA_TXQLEN, _IFLA_LINKINFO, _INFO_KIND, _INFO_DATA = 5, 13, 18, 1, 2
 
 
@@ -49,6 +50,7 @@ def create(
 
     Raises:
         CniError: with the reference plugins' message.
+        NeedsCapability: the kernel has no links of this kind.
     """
     inside, name = call.sandbox.namespace, call.ifname
     temporary = f"veth{os.urandom(4).hex()}"
@@ -63,17 +65,24 @@ def create(
             taken = True
             below.rtnl.execute(make(temporary))
     except NetlinkError as error:
+        need_kind(error, kind)
         raise CniError(f"failed to create {kind}: {words(error)}", hint=explain(error)) from error
     if taken:
         _rename(inside, kind, temporary, name)
     return links.need(inside.rtnl, name)
 
 
-def unsupported(error: NetlinkError, kind: str, otherwise: str) -> str:
-    """The hint for a kernel that knows no links of this kind."""
+def need_kind(error: NetlinkError, kind: str) -> None:
+    """Tell a kernel that knows no links of this kind from one that refuses this link.
+
+    Raises:
+        NeedsCapability: it knows none.
+    """
     if error.errno == errno.EOPNOTSUPP:
-        return f"this machine's kernel has no {kind} links (modprobe {kind}?)"
-    return otherwise
+        raise NeedsCapability(
+            kind,
+            f"this machine's kernel has no {kind} links (modprobe {_MODULES.get(kind, kind)}?)",
+        ) from error
 
 
 def _rename(inside: HeldNamespace, kind: str, temporary: str, name: str) -> None:
