@@ -46,7 +46,7 @@ def run_plugin(
 
     Args:
         node_namespace: where the plugin runs; its view must have been made.
-        sandbox_namespace: the pod's; the plugin inherits a descriptor of it.
+        sandbox_namespace: the pod's; the plugin inherits a descriptor of it, unless it is closed.
         program_path: of the plugin.
         env: the protocol's variables; ``{pid}`` and ``{fd}`` in values are replaced.
         stdin: the configuration.
@@ -73,7 +73,7 @@ def run_plugin(
             argv,
             fds=(streams[0], streams[1], streams[2]),
             env=variables,
-            passed=(sandbox_namespace.fd,),
+            passed=() if sandbox_namespace.fd < 0 else (sandbox_namespace.fd,),
         )
         with status:
             code = _wait(status, program_path)

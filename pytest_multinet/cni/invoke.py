@@ -118,7 +118,9 @@ class Invoker:
             NeedsCapability: it is not there, and a native plugin does the rest of its work.
         """
         host = self.host
-        netns = NETNS if command != "CHECK" else NETNS_OF_CHECK
+        netns = NETNS_OF_CHECK if command == "CHECK" else NETNS
+        if call.sandbox.namespace.fd < 0:  # it has gone; DEL works without
+            netns = ""
         env = {
             "CNI_COMMAND": command,
             "CNI_CONTAINERID": call.container_id,

@@ -463,6 +463,18 @@ def test_real_and_native_plugins_share_a_list(holder, tmp_path):
     site.close()
 
 
+def test_a_real_plugin_deletes_after_the_namespace_has_gone(holder, tmp_path):
+    plugin = tmp_path / "quiet"
+    plugin.write_text('#!/bin/sh\n[ -z "$CNI_NETNS" ] && [ "$CNI_COMMAND" = DEL ]\n')
+    plugin.chmod(0o755)
+    tmp_path.chmod(0o755)
+    site = Site(holder, cni_path=str(tmp_path))
+    second = site.another_pod()
+    second.namespace.close()
+    site.runtime.delete(network({"type": "quiet"}), second, "net1")
+    site.close()
+
+
 def test_a_real_plugin_that_fails_without_a_result_is_quoted(holder, tmp_path):
     plugin = tmp_path / "failing"
     plugin.write_text("#!/bin/sh\necho on stderr >&2\nexit 3\n")

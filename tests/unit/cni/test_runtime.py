@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,7 +18,7 @@ from pytest_multinet.errors import CniError, NeedsCapability
 from pytest_multinet.model.nad import NetworkConfList, parse_network_config
 from pytest_multinet.net.holder import HeldNamespace
 
-NOWHERE = cast("HeldNamespace", None)
+NOWHERE = cast("HeldNamespace", SimpleNamespace(fd=3))
 SANDBOX = Sandbox("c0ffee", NOWHERE, "/var/run/netns/cni-1")
 
 
@@ -139,6 +140,13 @@ def test_delete_works_without_a_result():
     host = FakeHost(one=adds_an_interface)
     Runtime(host).delete(network({"type": "one"}), SANDBOX, "net1")
     assert "prevResult" not in host.calls[0][2]
+
+
+def test_delete_tells_no_namespace_where_it_has_gone():
+    host = FakeHost(one=adds_an_interface)
+    gone = Sandbox("c0ffee", cast("HeldNamespace", SimpleNamespace(fd=-1)), "/x")
+    Runtime(host).delete(network({"type": "one"}), gone, "net1")
+    assert host.calls[0][1]["CNI_NETNS"] == ""
 
 
 def test_versions_before_0_4_delete_without_a_result_and_know_no_check():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from pytest_multinet.errors import CniError
 from pytest_multinet.model.nad import parse_network_config
 from pytest_multinet.net.holder import HeldNamespace
 
-NOWHERE = cast("HeldNamespace", None)
+NOWHERE = cast("HeldNamespace", SimpleNamespace(fd=3))
 
 
 class Node:
