@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.pairs import ROOT, RUNS, Figure, run
+from benchmarks.pairs import ROOT, RUNS, Figure, environment, run
 
 EMPTY = """
 from benchmarks.floor import memory
@@ -64,6 +64,7 @@ def _pytest(test: str) -> float:
         done = subprocess.run(
             [*command, f"--rootdir={folder}", "-c", "/dev/null"],
             cwd=ROOT,
+            env=environment(),
             capture_output=True,
             text=True,
             check=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -63,10 +64,17 @@ def _spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{low:8.{digits}f}{middle:8.{digits}f}{high:8.{digits}f} "
 
 
+def environment() -> dict[str, str]:
+    """Ours, with compiled modules kept as they are for users."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(*argv: str) -> dict[str, Any]:
     """A process of our interpreter that prints one JSON line."""
     command = [sys.executable, *argv]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
