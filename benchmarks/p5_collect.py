@@ -1,6 +1,6 @@
 """P5: what the plugin adds to ``pytest --collect-only`` of an empty file.
 
-Reference: the same command with ``-p no:multinet``, in pairs, the order changing from pair to pair.
+Reference: the same command with ``-p no:multinet``, in pairs, the order changing each time.
 Processor time is compared: on a busy machine the clock on the wall varies by more than the goal.
 P5d is the difference against the 5 ms that it may be.
 """
