@@ -475,7 +475,11 @@ class KindCluster(KubernetesCluster):
             if isinstance(link, KindLink):
                 link.ensure()
         if self._multus is not None and (restarted or can_look()):
-            self._multus.settle()
+            self._multus.settle(30.0 if restarted else 10.0)
+
+    def multus_is_back(self) -> bool:
+        """Whether Multus, which a pod has just missed, is usable again."""
+        return self._multus is not None and self._multus.settle()
 
     def _notice_restarts(self) -> bool:
         """Whether a node container was started again since it was last looked at."""

@@ -74,10 +74,13 @@ class KindMultus(Multus):
             for document in install.in_order(documents):
                 self._cluster.kube.apply(document.data, install.NAMESPACE)
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = 10.0) -> bool:
         """Wait a while for a Multus that is just coming back: a pod made now would miss it.
 
         After a restart the primary's configuration may be used in its place, without a word.
+
+        Returns:
+            Whether it is usable; where not, the pod's own error says what is wrong.
         """
         from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
 
@@ -87,11 +90,11 @@ class KindMultus(Multus):
 
         waiting: Retrying = Retrying(
             retry=retry_if_result(lambda ok: not ok),
-            stop=stop_after_delay(max(self._cluster.config.timeout, 30.0)),
+            stop=stop_after_delay(seconds),
             wait=wait_exponential(multiplier=0.1, max=1.0),
-            retry_error_callback=lambda _: False,  # then the pod's own error says what is wrong
+            retry_error_callback=lambda _: False,
         )
-        waiting(settled)
+        return bool(waiting(settled))
 
     # --- the six points ---------------------------------------------------------------------
 

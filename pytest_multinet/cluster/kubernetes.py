@@ -55,6 +55,7 @@ from pytest_multinet.probe.remote import RemoteProber
 from pytest_multinet.probe.stack import Prober
 
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
+IGNORED = "AnnotationIgnored"  # our own reason: the pod runs, and Multus did not see it
 _AT_ONCE = 8  # requests in flight while a batch of pods is made
 
 
@@ -310,6 +311,10 @@ class KubernetesCluster(Cluster):
     def note_object(self, manifest: Mapping[str, Any]) -> None:
         """Write down that an object was made, for the next run to remove."""
 
+    def multus_is_back(self) -> bool:
+        """Whether Multus, which a pod has just missed, is usable again: then it is made anew."""
+        return False
+
     def before_pods(self) -> None:
         """Whatever must be right before pods start: links, leftovers of an earlier run."""
 
@@ -454,6 +459,15 @@ class KubernetesCluster(Cluster):
     # --- pods -------------------------------------------------------------------------------
 
     def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
+        try:
+            return self._start_pods(manifests, wait=wait)
+        except PodError as error:
+            if error.reason != IGNORED or not self.multus_is_back():
+                raise
+            self.progress(f"pod {error.pod} is made again: Multus was away when it started")
+            return self._start_pods(manifests, wait=wait)
+
+    def _start_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
         self.before_pods()
         wanted = self._pod_bodies(manifests)
         namespaces = {m.namespace for m in manifests}
@@ -502,7 +516,7 @@ class KubernetesCluster(Cluster):
                 raise PodError(
                     "it runs, but Multus did not see its annotation (it has no network-status)",
                     pod=f"{manifest.namespace}/{manifest.name}",
-                    reason="AnnotationIgnored",
+                    reason=IGNORED,
                     hint="Multus is not installed, not first in /etc/cni/net.d of the node, or "
                     "started later than the pod; the fixture 'multus' installs it",
                 ) from None

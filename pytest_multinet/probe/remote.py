@@ -317,7 +317,8 @@ def interface_of(link: Mapping[str, Any], names: Mapping[int, str]) -> Interface
         by_name = {name: index for index, name in names.items()}
         parent, local = by_name.get(link["link"]), True
     mode = mapping(info, "info_data").get("mode")
-    flags = tuple(str(f) for f in link.get("flags") or ())
+    # NO-CARRIER is iproute2's word for up without LOWER_UP, and no flag of the kernel's.
+    flags = tuple(str(f) for f in link.get("flags") or () if f != "NO-CARRIER")
     addresses = [
         ip_interface(f"{a['local']}/{a['prefixlen']}")
         for a in items(link, "addr_info")

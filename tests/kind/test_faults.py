@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import subprocess
@@ -113,6 +114,7 @@ def test_a_restarted_node_is_noticed_and_docker_may_stop(
     assert kind.reap(state) == ["multinet-faults"]
     with pytest.raises(ClusterError, match="no kubeconfig"):
         KubeApi(made.kubeconfig)
+    gc.collect()  # the SDK's sockets, while their warning is filtered
 
 
 def _a_restarted_node_is_noticed(made: KindCluster, link, worker: str) -> None:

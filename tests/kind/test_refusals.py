@@ -112,10 +112,11 @@ def test_a_node_that_does_not_exist_is_an_error_of_the_scheduler(clean: KindClus
     assert caught.value.reason == "FailedScheduling"
 
 
-def test_a_program_that_ends_is_an_error_with_its_status(clean: KindCluster) -> None:
+def test_a_program_that_the_image_lacks_is_an_error(clean: KindCluster) -> None:
     with pytest.raises(PodError) as caught:
-        clean.apply(pod("brief", node=WORKER, command=["sh", "-c", "exit 3"]))
-    assert "status 3" in caught.value.message
+        clean.apply(pod("programless", node=WORKER, command=["frobnicate"]))
+    assert "frobnicate" in caught.value.message
+    assert "executable file not found" in caught.value.message
 
 
 def test_a_duplicate_mac_on_one_master_is_named(clean: KindCluster) -> None:
