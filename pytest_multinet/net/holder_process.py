@@ -29,6 +29,7 @@ _signal: Any = __import__("_signal")  # without the enumerations that `signal` m
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_RDONLY = 1
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 FDS_A_MESSAGE = 250  # the kernel's SCM_MAX_FD is 253
 SIGKILL, SIGTERM, SIGCHLD, SIGINT, SIGHUP = 9, 15, 17, 2, 1
@@ -291,7 +292,10 @@ class Holder:
             base = root or ""
             safe = MS_NOSUID | MS_NODEV | MS_NOEXEC
             self.mount("proc", f"{base}/proc", "proc", safe)
-            self.mount("sysfs", f"{base}/sys", "sysfs", safe)
+            try:
+                self.mount("sysfs", f"{base}/sys", "sysfs", safe)
+            except PermissionError:  # a container's own /sys is read-only: ours may be no more
+                self.mount("sysfs", f"{base}/sys", "sysfs", safe | MS_RDONLY)
             self.mount("tmpfs", f"{base}/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
             place = f"{base}/var/lib/cni"
             if not os.path.isdir(place):
