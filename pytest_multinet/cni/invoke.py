@@ -91,8 +91,7 @@ class Invoker:
             try:
                 plugin = made(call.conf)
             except CniError as error:
-                if command == "DEL":
-                    error.msg = made.told_by_delete(error.msg)
+                error.msg = made.told_by(command, error.msg)
                 raise
             self._plugins[key] = (call.conf, plugin)
         return plugin if plugin.beyond(call) is None else None

@@ -21,6 +21,7 @@ from tests.differential.comparison import (
     as_older_plugins_know,
     differences,
     outcomes,
+    without_races,
     without_what_changed,
     without_what_the_kernel_lacks,
 )
@@ -62,7 +63,7 @@ def same(holder: Holder, plugins_version: str) -> Callable[[Trial], None]:
         real = outcomes(holder, trial, real=True)
         if older:
             ours, real = without_what_changed(ours, trial), without_what_changed(real, trial)
-        ours, real = without_what_the_kernel_lacks(ours, real)
+        ours, real = without_races(*without_what_the_kernel_lacks(ours, real))
         assert not differences(ours, real), trial
 
     return compare

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pytest_multinet.cni.native.plugin import words
-from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
+from pytest_multinet.cni.native.sysctl import sysctls
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.net import decode
 from pytest_multinet.net.holder import HeldNamespace
@@ -18,7 +18,6 @@ def enable_forwarding(
     node: HeldNamespace,
     families: Iterable[int],
     *,
-    also: Sequence[tuple[HeldNamespace, str, str | None]] = (),
     failing: str = "Could not enable IP forwarding",
 ) -> None:
     """Let the node forward packets of these IP versions.
@@ -26,13 +25,11 @@ def enable_forwarding(
     Args:
         node: the node's namespace.
         families: 4, 6 or both.
-        also: sysctls to set first, whether or not they can be set.
         failing: begins the message of a failure.
 
     Raises:
         CniError: the kernel refused.
     """
-    try_sysctls(also)
     for version in sorted(families):
         if decode.forwards(node.rtnl, socket.AF_INET if version == 4 else socket.AF_INET6):
             continue

@@ -309,7 +309,8 @@ def _range(item: _Written) -> Range:
         )
     first = subnet.ip + 1
     start, end = item.start or first, item.end
-    if not subnet.contains(start):
+    behind = end is not None and end.version == start.version and int(start) > int(end)
+    if item.start is not None and (behind or not subnet.contains(start)):
         raise CniError(f"RangeStart {start} not in network {subnet}")
     if end is None:
         end = subnet.ip + ((1 << (size - subnet.prefixlen)) - (2 if subnet.version == 4 else 1))

@@ -79,8 +79,10 @@ class Macvlan(Plugin):
         delete_interface(call)
 
     @classmethod
-    def told_by_delete(cls, message: str) -> str:
+    def told_by(cls, command: str, message: str) -> str:
         """DEL spells it in its own way."""
+        if command != "DEL":
+            return message
         return message.replace("failed to load netconf", "failed to load netConf")
 
     def check(self, call: Call) -> None:

@@ -100,8 +100,8 @@ class Plugin(ABC):
         """
 
     @classmethod
-    def told_by_delete(cls, message: str) -> str:
-        """How DEL says that the configuration cannot be decoded."""
+    def told_by(cls, command: str, message: str) -> str:
+        """How ADD, CHECK or DEL say that the configuration cannot be decoded."""
         return message
 
     def beyond(self, call: Call) -> str | None:

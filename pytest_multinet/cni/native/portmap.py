@@ -30,6 +30,11 @@ class Portmap(Plugin):
         self._mark_bit = read.whole("markMasqBit", 13)
         self._both_marks = "markMasqBit" in read and "externalSetMarkChain" in read
 
+    @classmethod
+    def told_by(cls, command: str, message: str) -> str:
+        """ADD and DEL put more before it than CHECK."""
+        return message if command == "CHECK" else f"failed to parse config: {message}"
+
     def add(self, call: Call) -> Result:
         """Pass the previous result on."""
         try:

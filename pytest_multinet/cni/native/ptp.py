@@ -14,6 +14,7 @@ from pytest_multinet.cni.native.interface_delete import delete_interface
 from pytest_multinet.cni.native.interface_setup import Step, carry_out
 from pytest_multinet.cni.native.links import Link
 from pytest_multinet.cni.native.plugin import Call, Plugin
+from pytest_multinet.cni.native.sysctl import try_sysctls
 from pytest_multinet.cni.native.veth import Pair, create_pair, node_end_up
 from pytest_multinet.cni.result import IPConfig, Result, ResultInterface
 from pytest_multinet.errors import CniError
@@ -49,10 +50,9 @@ class Ptp(Plugin):
 
     def _set_up(self, call: Call, ips: tuple[IPConfig, ...], found: Result) -> Result:
         node, inside = call.host.namespace, call.sandbox.namespace
-        families = {ip.address.version for ip in ips}
+        enable_forwarding(node, {ip.address.version for ip in ips})
         pair = create_pair(call, self.mtu)
-        advertisements = f"ipv6/conf/{pair.host_name}/accept_ra"
-        enable_forwarding(node, families, also=((node, advertisements, "0"),))
+        try_sysctls([(node, f"ipv6/conf/{pair.host_name}/accept_ra", "0")])
         index = pair.inside.index
         end = ResultInterface(call.ifname, pair.inside.mac, call.sandbox.path)
         interfaces = (ResultInterface(pair.host_name), end)
