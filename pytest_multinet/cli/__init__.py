@@ -87,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "gc", "remove what crashed runs left", environments.gc)
 
     command = _add(commands, "doctor", "tell what works here and what to do", doctor.doctor)
+    command.add_argument(
+        "names", nargs="*", metavar="NAME", help="try only these, such as netem or docker"
+    )
     _add_json(command)
     return parser
 

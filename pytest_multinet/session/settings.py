@@ -14,30 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_multinet.errors import UsageError
+from pytest_multinet.session.capabilities import CAPABILITIES
 
 if TYPE_CHECKING:
     from pytest_multinet.model.topology import ClusterConfig
 
 BACKENDS = ("auto", "embedded", "kind")
 KEEP = ("no", "always", "failed")
-REQUIRABLE = (
-    *BACKENDS[1:],
-    "kubernetes",
-    "bpf",
-    "bridge",
-    "capture",
-    "cni-plugins",
-    "dummy",
-    "ipvlan",
-    "macvlan",
-    "netem",
-    "packet",
-    "scapy",
-    "tuning",
-    "veth",
-    "vlan",
-    "vxlan",
-)
+REQUIRABLE = (*BACKENDS[1:], "kubernetes", *(entry.name for entry in CAPABILITIES))
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 _NOT_OPTIONS = ("MULTINET_TEST_", "MULTINET_DIFFERENTIAL_", "MULTINET_KIND")  # prefixes

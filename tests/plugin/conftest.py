@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 Run = Callable[..., pytest.RunResult]
+Multinet = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -25,3 +28,32 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         return pytester.runpytest_subprocess("-W", "error", *others, *arguments)
 
     return run
+
+
+@pytest.fixture
+def multinet(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Multinet]:
+    """Runs the command ``multinet``; what is still kept afterwards is ended."""
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def multinet(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:
+        argv = [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            "import sys; from pytest_multinet.cli import main; sys.exit(main())",
+        ]
+        return subprocess.run(
+            [*argv, *arguments],
+            input=input,
+            capture_output=True,
+            text=True,
+            cwd=pytester.path,
+            timeout=30,
+        )
+
+    yield multinet
+    multinet("down", "--all")

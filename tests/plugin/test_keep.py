@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -20,31 +19,6 @@ def test_it(multinet_pod, macvlan_network):
     multinet_pod("pod2", node="worker2", networks=macvlan_network.attach("10.1.1.102/24"))
 """
 FAILS = SUITE + "    raise AssertionError\n"
-
-
-@pytest.fixture
-def multinet(pytester: pytest.Pytester) -> Iterator[Multinet]:
-    """Runs the command ``multinet``; what is still kept afterwards is ended."""
-
-    def multinet(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:
-        argv = [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            "import sys; from pytest_multinet.cli import main; sys.exit(main())",
-        ]
-        return subprocess.run(
-            [*argv, *arguments],
-            input=input,
-            capture_output=True,
-            text=True,
-            cwd=pytester.path,
-            timeout=30,
-        )
-
-    yield multinet
-    multinet("down", "--all")
 
 
 def test_kept_environment_is_used_and_ended_by_the_printed_commands(
@@ -191,12 +165,3 @@ def test_wrong_commands_say_what_is_right(
     ):
         found = multinet(*arguments)
         assert (found.returncode, message in found.stderr) == (status, True), found
-
-
-def test_doctor_tells_what_works(multinet: Multinet) -> None:
-    found = multinet("doctor", "--json")
-    findings = {f["name"]: f for f in json.loads(found.stdout)}
-    assert findings["backend embedded"]["ok"]
-    assert findings["auto"]["detail"] == "picks embedded"
-    assert found.returncode == 0
-    assert "backend embedded  ok" in multinet("doctor").stdout
