@@ -140,14 +140,15 @@ class NodeImages:
         container = self._engine.container(node)
         if container is None or not can_look() or not in_container(container.pid, container.id):
             return False
-        shown = self._engine.exec(node, ["containerd", "config", "dump"])
-        snapshotter = _SNAPSHOTTER.search(shown.stdout)
-        if snapshotter is None:
-            return False
+        root = Path(f"/proc/{container.pid}/root")
         inside = f"/kind/{archive.parent.name}-{archive.name}"
-        outside = Path(f"/proc/{container.pid}/root{inside}")
-        argv = ["ctr", "-n", "k8s.io", "images", "import", "--all-platforms", "--digests"]
+        outside = Path(f"{root}{inside}")
+        argv = ["ctr", "-n", "k8s.io", "images", "import", "--all-platforms"]
         try:
+            config = Path(f"{root}/etc/containerd/config.toml").read_text(encoding="utf-8")
+            snapshotter = _SNAPSHOTTER.search(config)
+            if snapshotter is None:
+                return False
             shutil.copyfile(archive, outside)
             run = self._engine.exec(node, [*argv, "--snapshotter", snapshotter[1], inside])
             return run.returncode == 0

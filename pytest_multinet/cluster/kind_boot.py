@@ -13,6 +13,7 @@ from pytest_multinet.cluster.engine import Container, Engine
 from pytest_multinet.cluster.images import NodeImages, images_of
 from pytest_multinet.cluster.plugins import Plugins, find_plugins, install_plugins
 from pytest_multinet.cluster.record import Record
+from pytest_multinet.cluster.sandboxes import answers_in_container
 from pytest_multinet.cluster.stages import Stages
 from pytest_multinet.errors import MultinetError
 from pytest_multinet.model.topology import ClusterConfig
@@ -73,11 +74,14 @@ class Boot:
         containers = self._engine.containers(f"{KIND_LABEL}={self._config.name}")
         if len(containers) < len(self._names) or not all(c.running for c in containers):
             return False
+        return all(self._containerd_answers(c) for c in containers)
+
+    def _containerd_answers(self, container: Container) -> bool:
+        seen = answers_in_container(container.pid, container.id, "/run/containerd/containerd.sock")
+        if seen is not None:
+            return seen
         try:
-            return all(
-                self._engine.exec(c.name, ["ctr", "version"], timeout=5).returncode == 0
-                for c in containers
-            )
+            return self._engine.exec(container.name, ["ctr", "version"], timeout=5).returncode == 0
         except MultinetError:
             return False
 

@@ -13,8 +13,9 @@ import platform
 import shutil
 import struct
 import tarfile
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_multinet.cluster.engine import Engine, tar_of
@@ -46,6 +47,18 @@ class Plugins:
     source: str
     programs: Mapping[str, bytes]
     fingerprint: str
+    _archives: dict[tuple[str, ...], bytes] = field(
+        default_factory=dict[tuple[str, ...], bytes], repr=False, compare=False
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def archive(self, names: tuple[str, ...]) -> bytes:
+        """Some of the programs as a tar archive; made once, since all nodes want the same."""
+        with self._lock:
+            if names not in self._archives:
+                files = {name: (self.programs[name], 0o755) for name in names}
+                self._archives[names] = tar_of(files)
+            return self._archives[names]
 
     def check_architecture(self, wanted: str) -> None:
         """Raise :class:`UsageError` where a program is for another machine."""
@@ -150,10 +163,10 @@ def install_plugins(
         The names that were put there.
     """
     there = set(plugins_on(engine, node))
-    new = {n: c for n, c in plugins.programs.items() if overwrite or n not in there}
+    new = tuple(sorted(n for n in plugins.programs if overwrite or n not in there))
     if new:
-        engine.put(node, FOLDER, tar_of({n: (c, 0o755) for n, c in new.items()}))
-    return tuple(sorted(new))
+        engine.put(node, FOLDER, plugins.archive(new))
+    return new
 
 
 def plugins_on(engine: Engine, node: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def kill_containers(uid: str) -> None:
         if _read(pid, "comm").strip() != "pause":
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def answers_in_container(pid: int, container: str, socket_path: str) -> bool | None:
+    """Whether something listens on a Unix socket of a container; ``None``: not known from here."""
+    if not can_look() or not in_container(pid, container):
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(f"/proc/{pid}/root{socket_path}")
+        except OSError:
+            return False
+    return True
 
 
 def in_container(pid: int, container: str) -> bool:
