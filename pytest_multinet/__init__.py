@@ -32,9 +32,12 @@ if TYPE_CHECKING:
         path_mtu,
         throughput,
     )
-    from pytest_multinet.cluster.base import Cluster, Multus, Network, Node, NodeLink, Pod
+    from pytest_multinet.cluster.base import Cluster
     from pytest_multinet.cluster.factory import LinkFactory, NetworkFactory, PodFactory, Pods
+    from pytest_multinet.cluster.multus import Multus
+    from pytest_multinet.cluster.network import Network, NodeLink
     from pytest_multinet.cluster.process import Process
+    from pytest_multinet.cluster.stack import Node, Pod
     from pytest_multinet.errors import (
         BackendUnavailable,
         ClusterError,
@@ -98,7 +101,10 @@ _NAMES_BY_MODULE = {
         "path_mtu",
         "throughput",
     ),
-    "cluster.base": ("Cluster", "Multus", "Network", "Node", "NodeLink", "Pod"),
+    "cluster.base": ("Cluster",),
+    "cluster.multus": ("Multus",),
+    "cluster.network": ("Network", "NodeLink"),
+    "cluster.stack": ("Node", "Pod"),
     "cluster.factory": ("LinkFactory", "NetworkFactory", "PodFactory", "Pods"),
     "cluster.process": ("Process",),
     "errors": (

@@ -13,8 +13,10 @@ import pytest
 from pytest_multinet.session.settings import Settings
 
 if TYPE_CHECKING:
-    from pytest_multinet.cluster.base import Cluster, Multus, Network, NodeLink
+    from pytest_multinet.cluster.base import Cluster
     from pytest_multinet.cluster.factory import LinkFactory, NetworkFactory, PodFactory
+    from pytest_multinet.cluster.multus import Multus
+    from pytest_multinet.cluster.network import Network, NodeLink
     from pytest_multinet.model.topology import ClusterConfig, LinkConfig, MacvlanConfig, Spec
     from pytest_multinet.session.registry import Registry
 

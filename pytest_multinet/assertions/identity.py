@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_multinet.cluster.base import NetworkStack, Pod, Target
+from pytest_multinet.cluster.stack import NetworkStack, Pod, Target
 from pytest_multinet.model.interface import IPAddress
 
 

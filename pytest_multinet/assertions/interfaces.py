@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_multinet.assertions.failure import fail
 from pytest_multinet.assertions.patience import throughout, until
-from pytest_multinet.cluster.base import NetworkStack
+from pytest_multinet.cluster.stack import NetworkStack
 from pytest_multinet.diagnosis.finding import Finding
 from pytest_multinet.errors import UsageError
 from pytest_multinet.model.interface import Interface, IPInterface, IPNetwork, Route

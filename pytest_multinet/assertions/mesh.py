@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from pytest_multinet.assertions.failure import diagnosed, text_of
 from pytest_multinet.assertions.identity import is_from
-from pytest_multinet.cluster.base import NetworkStack
+from pytest_multinet.cluster.stack import NetworkStack
 from pytest_multinet.diagnosis.finding import Finding
 from pytest_multinet.errors import UsageError
 from pytest_multinet.model.interface import Interface, IPAddress

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pytest_multinet.assertions.failure import fail
 from pytest_multinet.assertions.identity import is_from, is_mac_of
 from pytest_multinet.assertions.patience import throughout, until
-from pytest_multinet.cluster.base import NetworkStack, Target
+from pytest_multinet.cluster.stack import NetworkStack, Target
 from pytest_multinet.diagnosis.finding import Finding
 from pytest_multinet.model.interface import ArpResult, ConnectResult, IPAddress, PingResult
 

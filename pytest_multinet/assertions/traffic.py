@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from pytest_multinet.assertions.failure import fail
 from pytest_multinet.assertions.patience import until
-from pytest_multinet.cluster.base import NetworkStack, Target
+from pytest_multinet.cluster.stack import NetworkStack, Target
 from pytest_multinet.diagnosis.finding import Finding
 from pytest_multinet.errors import ExecFailed, NeedsCapability, UsageError
 from pytest_multinet.model.flow import Announcement, Flow

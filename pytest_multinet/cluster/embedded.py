@@ -13,23 +13,17 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from pytest_multinet.cluster import workload
-from pytest_multinet.cluster.base import (
-    Cluster,
-    Handle,
-    Multus,
-    Network,
-    Node,
-    NodeLink,
-    Pod,
-    ReadinessCheck,
-    schedule,
-)
+from pytest_multinet.cluster.base import Cluster
 from pytest_multinet.cluster.cni_path import CniPath
 from pytest_multinet.cluster.embedded_keep import AttachedCluster, new_socket_path
 from pytest_multinet.cluster.embedded_stacks import UNDERLAY, EmbeddedNode, EmbeddedPod, Stack
 from pytest_multinet.cluster.held_process import HeldProcess, run
 from pytest_multinet.cluster.kind_config import resolve
+from pytest_multinet.cluster.multus import Multus, ReadinessCheck
+from pytest_multinet.cluster.network import Network, NodeLink
 from pytest_multinet.cluster.process import check_argv
+from pytest_multinet.cluster.schedule import schedule
+from pytest_multinet.cluster.stack import Handle, Node, Pod
 from pytest_multinet.cni.native import links
 from pytest_multinet.cni.runtime import Runtime
 from pytest_multinet.errors import (

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from pytest_multinet.cluster.base import NetworkStack, Node, Pod
 from pytest_multinet.cluster.held_process import HeldProcess, View
+from pytest_multinet.cluster.stack import NetworkStack, Node, Pod
 from pytest_multinet.cni.binary import run_plugin
 from pytest_multinet.cni.runtime import Sandbox
 from pytest_multinet.errors import (

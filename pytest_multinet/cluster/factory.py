@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, TypeAlias, cast, overload
 
-from pytest_multinet.cluster.base import Cluster, Network, Node, NodeLink, Pod
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.network import Network, NodeLink
+from pytest_multinet.cluster.stack import Node, Pod
 from pytest_multinet.errors import UsageError
 from pytest_multinet.model.attachment import (
     NETWORKS_ANNOTATION,

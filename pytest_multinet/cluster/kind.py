@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_multinet.cluster import kind_config, kind_failure
-from pytest_multinet.cluster.base import Multus, Node, NodeLink
 from pytest_multinet.cluster.bundle import use_bundle
 from pytest_multinet.cluster.engine import Container, Engine
 from pytest_multinet.cluster.images import NodeImages
@@ -29,9 +28,12 @@ from pytest_multinet.cluster.kind_node import KindNode
 from pytest_multinet.cluster.kind_probers import PodProbers
 from pytest_multinet.cluster.kind_program import KindProgram
 from pytest_multinet.cluster.kubernetes import KubernetesCluster, KubernetesPod, node_facts
+from pytest_multinet.cluster.multus import Multus
+from pytest_multinet.cluster.network import NodeLink
 from pytest_multinet.cluster.record import Record, RecordFolder, records, state_root
 from pytest_multinet.cluster.rest import KubeApi
 from pytest_multinet.cluster.sandboxes import can_look, kill_command, kill_containers
+from pytest_multinet.cluster.stack import Node
 from pytest_multinet.cluster.stages import Stages
 from pytest_multinet.errors import BackendUnavailable, ClusterError, MultinetError, UsageError
 from pytest_multinet.model.interface import ExecResult

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_multinet.cluster.base import NodeLink
 from pytest_multinet.cluster.kind_node import KindNode
+from pytest_multinet.cluster.network import NodeLink
 from pytest_multinet.errors import LinkError
 from pytest_multinet.link.veth_nodes import NodeVeth
 from pytest_multinet.model.topology import LinkConfig

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from pytest_multinet.cluster.base import Multus, ReadinessCheck
+from pytest_multinet.cluster.multus import Multus, ReadinessCheck
 from pytest_multinet.cluster.pod_wait import (
     PodWatch,
     has_network_status,

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
-from pytest_multinet.cluster.base import Node
 from pytest_multinet.cluster.engine import Container, Engine
 from pytest_multinet.cluster.kubernetes import listens, until_ready
 from pytest_multinet.cluster.process import Process
 from pytest_multinet.cluster.remote_process import RemoteProcess, announced
 from pytest_multinet.cluster.sandboxes import can_look, in_container
+from pytest_multinet.cluster.stack import Node
 from pytest_multinet.errors import ClusterError, ExecFailed, ProgramNotFound, WaitTimeout
 from pytest_multinet.model.interface import ExecResult
 from pytest_multinet.model.topology import ClusterConfig

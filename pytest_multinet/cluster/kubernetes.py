@@ -12,15 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_multinet.cluster import kubernetes_state
-from pytest_multinet.cluster.base import (
-    Cluster,
-    Handle,
-    MultusState,
-    Network,
-    Node,
-    Pod,
-)
+from pytest_multinet.cluster.base import Cluster
 from pytest_multinet.cluster.images import images_of, set_pull_policy
+from pytest_multinet.cluster.multus import MultusState
+from pytest_multinet.cluster.network import Network
 from pytest_multinet.cluster.pod_exec import PodExecStream, run_in_pod, with_environment
 from pytest_multinet.cluster.pod_wait import (
     PodWatch,
@@ -34,6 +29,7 @@ from pytest_multinet.cluster.pod_wait import (
 from pytest_multinet.cluster.process import Process
 from pytest_multinet.cluster.remote_process import RemoteProcess, announced
 from pytest_multinet.cluster.rest import ApiError, KubeApi
+from pytest_multinet.cluster.stack import Handle, Node, Pod
 from pytest_multinet.errors import (
     BackendUnavailable,
     ClusterError,

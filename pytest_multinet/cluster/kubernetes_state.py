@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from pytest_multinet.cluster.base import MultusState, Node
+from pytest_multinet.cluster.multus import MultusState
 from pytest_multinet.cluster.rest import ApiError, KubeApi
+from pytest_multinet.cluster.stack import Node
 from pytest_multinet.errors import MultinetError
 from pytest_multinet.model.manifest import load_documents
 from pytest_multinet.model.nad import NetworkAttachmentDefinition

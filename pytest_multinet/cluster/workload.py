@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from pytest_multinet.cluster.base import Handle, Pod
+from pytest_multinet.cluster.stack import Handle, Pod
 from pytest_multinet.errors import ManifestError
 from pytest_multinet.model.manifest import Document, load_documents
 from pytest_multinet.model.pod import PodManifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from pytest_multinet.cluster.base import Node, Pod
+from pytest_multinet.cluster.stack import Node, Pod
 from pytest_multinet.diagnosis.context import UPPER, Context
 from pytest_multinet.diagnosis.symptom import Match, Symptom, entry
 from pytest_multinet.model.attachment import NetworkSelection

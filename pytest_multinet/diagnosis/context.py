@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pytest_multinet.cluster.base import Cluster, MultusState, NetworkStack, Node, Pod, schedule
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.multus import MultusState
+from pytest_multinet.cluster.schedule import schedule
+from pytest_multinet.cluster.stack import NetworkStack, Node, Pod
 from pytest_multinet.errors import MultinetError
 from pytest_multinet.model.attachment import NetworkSelection, interface_names
 from pytest_multinet.model.interface import (

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_interface
 
-from pytest_multinet.cluster.base import Cluster, NetworkStack, Node, Pod, Target
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import NetworkStack, Node, Pod, Target
 from pytest_multinet.diagnosis.context import UPPER, Context, Seen
 from pytest_multinet.diagnosis.finding import Finding
 from pytest_multinet.diagnosis.path_symptoms import twins

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_multinet.cluster.base import MultusState, Pod
+from pytest_multinet.cluster.multus import MultusState
+from pytest_multinet.cluster.stack import Pod
 from pytest_multinet.diagnosis.context import Context
 from pytest_multinet.diagnosis.symptom import Match, Symptom, entry
 from pytest_multinet.model.attachment import NETWORKS_ANNOTATION
@@ -38,6 +39,8 @@ def _annotation_ignored(context: Context) -> Match | None:
     if not states:
         return base | {"why": "Multus is not installed", "fix": f"install Multus, and {again}"}
     state = states[0]
+    if state.ended == "OOMKilled":
+        return None  # that is why
     first = state.configurations[0] if state.configurations else ""
     if not any(_is_multus(c) for c in state.configurations):
         return None  # its configuration is gone: another entry
@@ -67,6 +70,7 @@ def _configuration_gone(context: Context) -> Match | None:
     name, node, _ = asked
     for state in context.multus:
         gone = not any(_is_multus(c) for c in state.configurations)
+        gone = gone and state.ended != "OOMKilled"
         if gone and node in ("", state.node):
             first = state.configurations[0] if state.configurations else "nothing"
             return {"node": state.node, "first": first, "where": f"pod {name} on {state.node}"}
@@ -109,7 +113,7 @@ def _annotation_on_workload(context: Context) -> Match | None:
 )
 def _multus_silent(context: Context) -> Match | None:
     state = _silent(context)
-    if state is None or state.ended == "OOMKilled":
+    if state is None or state.ended == "OOMKilled" or _ignored(context):
         return None
     why = f"the Multus daemon on {state.node or 'the node'} does not answer"
     if state.daemon:
@@ -165,7 +169,9 @@ def _node_of(pod: Pod) -> str:
 def _silent(context: Context) -> MultusState | None:
     """Multus on the node in question, where its daemon does not do its work."""
     said = _DAEMON_SILENT.search(context.text) is not None
-    if context.layer == "set-up" and not said:
+    # The shim waits for the daemon without a word: a pod that is late tells as much.
+    late = "PodReadyToStartContainers: False" in context.text
+    if context.layer == "set-up" and not (said or late or _ignored(context)):
         return None
     nodes = {n.name for n in context.nodes} or {_node_of(p) for p in context.pods}
     for state in context.multus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_multinet.cluster.base import NetworkStack, Node, Pod
+from pytest_multinet.cluster.stack import NetworkStack, Node, Pod
 from pytest_multinet.diagnosis.context import UPPER, Context
 from pytest_multinet.diagnosis.symptom import Match, Symptom, entry
 from pytest_multinet.model.interface import Interface, Route

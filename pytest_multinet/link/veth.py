@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_interface
 
-from pytest_multinet.cluster.base import Node, NodeLink
+from pytest_multinet.cluster.network import NodeLink
+from pytest_multinet.cluster.stack import Node
 from pytest_multinet.errors import LinkError, NetlinkError
 from pytest_multinet.model.topology import LinkConfig
 from pytest_multinet.net import requests

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_multinet.assertions.failure import finding_of, mesh_of
-from pytest_multinet.cluster.base import Cluster, NetworkStack, Pod
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import NetworkStack, Pod
 from pytest_multinet.diagnosis.finding import Finding
 from pytest_multinet.report.topology import as_mermaid, as_text, draw
 from pytest_multinet.report.topology_svg import as_svg

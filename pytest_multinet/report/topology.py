@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_multinet.cluster.base import Cluster, Pod
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import Pod
 from pytest_multinet.diagnosis.finding import Finding
 
 _BETWEEN_NODES = ("node link", "master", "neighbour")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_multinet import ClusterConfig, MultinetError, open_cluster
-from pytest_multinet.cluster.base import Cluster, Pod
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import Pod
 
 BACKENDS = os.environ.get("MULTINET_TEST_BACKENDS", "embedded").split(",")
 SHORT = 0.2  # seconds that an assertion which must fail is given

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_multinet import NeedsCapability, assert_mesh, assert_mtu, assert_ping
-from pytest_multinet.cluster.base import Cluster, NetworkStack, Pod
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import NetworkStack, Pod
 from pytest_multinet.probe.remote import RemoteProber
 from pytest_multinet.probe.remote_capture import read_pcap
 

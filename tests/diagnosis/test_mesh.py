@@ -9,7 +9,8 @@ import pytest
 
 from pytest_multinet import MeshResult, UsageError, assert_mesh
 from pytest_multinet.assertions.failure import mesh_of
-from pytest_multinet.cluster.base import Cluster, Pod
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import Pod
 
 from .conftest import SHORT, at, network, pod
 

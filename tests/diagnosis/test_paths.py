@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_multinet import assert_arp, assert_interface, assert_ping, assert_route
-from pytest_multinet.cluster.base import Cluster, Node
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import Node
 
 from .conftest import SHORT, at, host_local, named, network, pod, text_of, two_pods
 

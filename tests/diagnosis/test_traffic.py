@@ -22,7 +22,8 @@ from pytest_multinet import (
     path_mtu,
     throughput,
 )
-from pytest_multinet.cluster.base import Cluster, Pod
+from pytest_multinet.cluster.base import Cluster
+from pytest_multinet.cluster.stack import Pod
 from pytest_multinet.model.flow import Packet, five_tuple
 from pytest_multinet.probe import bpf
 

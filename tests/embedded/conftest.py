@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_multinet.cluster.base import Pod
 from pytest_multinet.cluster.embedded import EmbeddedCluster, open_cluster, unusable_reason
+from pytest_multinet.cluster.stack import Pod
 from pytest_multinet.model.attachment import AnnotationWarning
 from pytest_multinet.model.topology import ClusterConfig
 

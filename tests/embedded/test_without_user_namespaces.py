@@ -31,14 +31,17 @@ def no_user_namespaces(monkeypatch):
     monkeypatch.setattr(holder_module, "_BOOT", REFUSE)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: CAP_SYS_ADMIN without a user namespace")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which does without")
 def test_root_does_without_them(no_user_namespaces):
     mounts = Path("/proc/self/mountinfo").read_text()
     with open_cluster(ClusterConfig()) as cluster:
         cluster.link("worker", "worker2")
         cluster.apply(network("lan"))
         a, b = cluster.apply(
-            [pod("a", on("lan", "10.1.1.1/24")), pod("b", on("lan", "10.1.1.2/24"), node="worker2")]
+            [
+                pod("a", on("lan", "10.1.1.1/24")),
+                pod("b", on("lan", "10.1.1.2/24"), node="worker2"),
+            ]
         )
         assert_ping(a, b, interface="net1")
         assert a.exec(["hostname"]).stdout == "a\n"

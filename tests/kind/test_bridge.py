@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pytest_multinet.cluster.base import Pod
 from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.stack import Pod
 
 from .conftest import network, pod
 

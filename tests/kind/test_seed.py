@@ -7,8 +7,8 @@ from ipaddress import ip_interface
 
 import pytest
 
-from pytest_multinet.cluster.base import Pod
 from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.stack import Pod
 
 pytestmark = pytest.mark.filterwarnings("ignore:Multus ignores the key")
 
