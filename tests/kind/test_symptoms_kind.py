@@ -184,14 +184,12 @@ def test_multus_is_killed_for_want_of_memory(explained: KindCluster) -> None:
     explained.apply(macvlan("mv"))
     path = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-multus-ds"
     before = explained.kube.get(path)["spec"]["template"]["spec"]["containers"][0]["resources"]
-    _limit(explained, path, {"limits": {"memory": "12Mi"}, "requests": {"memory": "12Mi"}})
+    _limit(explained, path, {"limits": {"memory": "6500Ki"}, "requests": {"memory": "6500Ki"}})
     try:
+        # What runs may stay below it: this is above what runc takes, and below what it needs.
         _until(lambda: any(s.ended == "OOMKilled" for s in explained.multus_states()), 90)
         state = next(s for s in explained.multus_states() if s.ended == "OOMKilled")
         broken = on(explained, state.node, "p", "mv", "10.1.1.1/24")
-        if state.node.endswith("control-plane"):
-            broken["spec"]["tolerations"] = [{"operator": "Exists"}]
-        run(explained.kind_node(state.node), "true")
         assert named(lambda: explained.apply(broken)) == "multus-out-of-memory"
     finally:
         _limit(explained, path, before)
