@@ -11,7 +11,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from pytest_multinet.cni.addresses import IPAddress
 from pytest_multinet.net.netns import Namespace
@@ -23,7 +23,7 @@ _PATIENCE = 2.0  # s
 
 
 @contextlib.contextmanager
-def reachable(namespace: Namespace, addresses: Sequence[IPAddress]) -> Iterator[None]:
+def reachable(namespace: Namespace, addresses: Sequence[IPAddress]) -> Generator[None, None, None]:
     """Wait, after the block that adds these addresses, until packets to them are taken in."""
     missing = {address.packed for address in addresses if address.version == 6}
     if not missing:
