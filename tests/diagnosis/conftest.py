@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ SHORT = 0.2  # seconds that an assertion which must fail is given
 @pytest.fixture(scope="session", params=BACKENDS)
 def whole(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """One cluster of three nodes for all tests here."""
-    with open_cluster(ClusterConfig(), backend=request.param) as cluster:
+    given = os.environ.get("MULTINET_CNI_PLUGINS")
+    config = ClusterConfig(name="diagnosis", cni_plugins=Path(given) if given else None)
+    with open_cluster(config, backend=request.param) as cluster:
         cluster.install_multus()
         yield cluster
 

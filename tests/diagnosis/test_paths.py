@@ -31,7 +31,7 @@ def test_masters_that_nothing_joins(cluster: Cluster) -> None:
         (c,) = cluster.apply(pod(cluster, "c", "worker", at("apart", "10.1.1.103/24")))
 
         assert named(lambda: assert_ping(a, b, interface="net1", within=SHORT)) == "no-layer-2"
-        assert "eth5 of multus-cluster-worker and eth5 of multus-cluster-worker2" in text_of(
+        assert "eth5 of diagnosis-worker and eth5 of diagnosis-worker2" in text_of(
             lambda: assert_ping(a, b, interface="net1", within=SHORT)
         )
         assert assert_ping(a, c, interface="net1").attempts == 1
@@ -90,7 +90,7 @@ def test_the_far_end_of_a_link_is_down(cluster: Cluster) -> None:
 
     text = text_of(lambda: assert_ping(a, b, interface="net1", within=SHORT))
     assert "broken:   node link" in text
-    assert "its other end, on multus-cluster-worker2, is down or gone" in text
+    assert "its other end, on diagnosis-worker2, is down or gone" in text
     far.exec(["ip", "link", "set", "eth1", "up"], check=True)
     assert assert_ping(a, b, interface="net1")
 
@@ -107,7 +107,7 @@ def test_a_node_and_its_own_pod(cluster: Cluster, source: str) -> None:
 
     text = text_of(lambda: assert_ping(ends[0], target, interface=interface, within=SHORT))
     assert "[own-macvlan]" in text
-    assert "a is a macvlan on eth1 of multus-cluster-worker" in text or "a's net1" in text
+    assert "a is a macvlan on eth1 of diagnosis-worker" in text or "a's net1" in text
     assert assert_ping(node, b.ip("net1"), interface="eth1").attempts == 1
     assert named(lambda: assert_ping(node, "10.1.1.200", interface="eth1", within=SHORT)) == ""
     node.exec(["ip", "address", "delete", "10.1.1.1/24", "dev", "eth1"], check=True)

@@ -17,7 +17,7 @@ def test_a_plugin_that_is_not_on_the_node(cluster: Cluster) -> None:
     broken = pod(cluster, "p", "worker", "none")
 
     assert named(lambda: cluster.apply(broken)) == "plugin-missing"
-    assert "notaplugin is not in /opt/cni/bin on multus-cluster-worker" in text_of(
+    assert "notaplugin is not in /opt/cni/bin on diagnosis-worker" in text_of(
         lambda: cluster.apply(broken)
     )
     assert cluster.apply(pod(cluster, "p", "worker", at("mv", "10.1.1.1/24")))
@@ -27,10 +27,10 @@ def test_a_master_that_the_node_has_not(cluster: Cluster) -> None:
     cluster.apply([network("mv"), network("wrong", master="eth7")])
 
     text = text_of(lambda: cluster.apply(pod(cluster, "p", "worker", at("wrong", "10.1.1.1/24"))))
-    assert "master eth7 of network default/wrong is not on multus-cluster-worker" in text
+    assert "master eth7 of network default/wrong is not on diagnosis-worker" in text
     elsewhere = pod(cluster, "q", "control-plane", at("mv", "10.1.1.1/24"))
     assert named(lambda: cluster.apply(elsewhere)) == "master-missing"
-    assert "multus-cluster-worker, multus-cluster-worker2 has it" in text_of(
+    assert "diagnosis-worker, diagnosis-worker2 has it" in text_of(
         lambda: cluster.apply(elsewhere)
     )
     assert named(lambda: cluster.apply(pod(cluster, "r", "worker", "mv"))) == "static-without-ips"

@@ -201,7 +201,7 @@ def test_a_duplicate_address_is_found_by_asking(cluster: Cluster, pair: tuple[Po
 
     text = text_of(lambda: assert_no_duplicate_address(a, "net1", during=SHORT))
     assert f"{c.interface('net1').mac} answers" in text
-    assert "c on multus-cluster-worker2 (net1) has 10.1.1.101 too" in text
+    assert "c on diagnosis-worker2 (net1) has 10.1.1.101 too" in text
     assert_no_duplicate_address(b, "net1", during=SHORT)
     c.delete()
     assert_no_duplicate_address(a, "net1", during=SHORT)
