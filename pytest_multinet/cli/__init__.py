@@ -56,15 +56,30 @@ def _status(error: MultinetError) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from pytest_multinet.cli import doctor, environments
+    from pytest_multinet.cli.up import up
+    from pytest_multinet.session.settings import BACKENDS
 
     parser = argparse.ArgumentParser(
         prog="multinet",
-        description="Look into environments that 'pytest --multinet-keep' left, and end them.",
+        description="Make environments without pytest, look into those that "
+        "'pytest --multinet-keep' left, and end them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = _add(commands, "up", "build an environment and leave it running", up)
+    command.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="a topology (cluster, links, manifests) or a kind configuration; without one: a "
+        "control plane and two workers, joined by eth1",
+    )
+    command.add_argument(
+        "--backend", choices=BACKENDS, default="auto", help="where it runs; default: auto"
+    )
 
     command = _add(commands, "ls", "list the environments that are kept", environments.ls)
     _add_json(command)

@@ -22,7 +22,7 @@ class Kept:
         id: as ``multinet`` takes it.
         backend: the backend that it runs on.
         nodes: number of nodes; ``pods``: names of its pods.
-        rerun: the command that runs the failed tests again.
+        rerun: the command that runs the failed tests again, empty where there was no test.
     """
 
     id: str
@@ -33,12 +33,13 @@ class Kept:
 
     def lines(self) -> list[str]:
         """What was kept and the commands to use it."""
-        pod = self.pods[0] if self.pods else "POD"
+        node = "worker" if self.nodes > 1 else "control-plane"
+        pod = self.pods[0] if self.pods else node
         inside = f"{_count(self.nodes, 'node')}, {_count(len(self.pods), 'pod')}"
         return [
             f"kept:         {self.id} on {self.backend}, {inside}",
             f"look inside:  multinet exec -e {self.id} {pod} -- ip addr",
-            f"rerun failed: {self.rerun}",
+            *([f"rerun failed: {self.rerun}"] if self.rerun else []),
             f"delete:       multinet down {self.id}",
         ]
 
@@ -56,7 +57,7 @@ def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: s
         cluster: it can only be closed afterwards, which then does nothing.
         worker: the pytest-xdist worker that made it.
         folder: root folder of the tests.
-        rerun: the command that runs the failed tests again.
+        rerun: the command that runs the failed tests again; empty: there was no test.
     """
     id = f"{cluster.name}@{worker}" if worker else cluster.name
     pods = [pod.name for pod in cluster.pods()]

@@ -1,0 +1,44 @@
+"""``multinet up``: an environment without pytest, left for the other commands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pytest_multinet.cluster.kind_config import resolve
+from pytest_multinet.errors import UsageError
+from pytest_multinet.session.backend import open_cluster
+from pytest_multinet.session.keep import keep_cluster
+from pytest_multinet.session.ledger import Ledger
+from pytest_multinet.session.topology_file import default_topology, read_topology
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Build what the file says, and leave it running."""
+    topology = read_topology(Path(arguments.file)) if arguments.file else default_topology()
+    folder = Path.cwd()
+    _check_free(resolve(topology.cluster).name, folder)
+    with open_cluster(topology.cluster, arguments.backend, progress=_say) as cluster:
+        cluster.install_multus()
+        for link in topology.links:
+            cluster.link(link.a, link.b, name=link.name, mtu=link.mtu, addresses=link.addresses)
+        for manifest in topology.manifests:
+            cluster.apply(manifest)
+        kept = keep_cluster(cluster, worker=None, folder=folder, rerun="")
+    print("\n".join(kept.lines()))
+    return 0
+
+
+def _check_free(name: str, folder: Path) -> None:
+    """Refuse to replace what is up, or what a run kept, for the same folder."""
+    for record in Ledger().records():
+        if (record.cluster, record.folder) == (name, str(folder)):
+            raise UsageError(
+                f"{record.id} is kept for this folder already; end it first: "
+                f"multinet down {record.id}"
+            )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
