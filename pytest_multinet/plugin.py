@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -246,7 +247,8 @@ def pytest_fixture_setup(
         return (yield)
     config_fixture = _config_of(fixturedef)
     try:
-        value = yield
+        with _timer_stopped(request.config, fixturedef):
+            value = yield
     finally:
         if config_fixture is not None:
             config = request.getfixturevalue(config_fixture)
@@ -277,15 +279,48 @@ def pytest_fixture_post_finalizer(
 
 def _config_of(fixturedef: pytest.FixtureDef[Any]) -> str | None:
     """The configuration fixture of a fixture of ours, under whatever name it was imported."""
-    function = fixturedef.func
-    if getattr(function, "__module__", None) != "pytest_multinet.fixtures":
-        return None
-    return CONFIG_OF.get(function.__name__)
+    return CONFIG_OF.get(fixturedef.func.__name__) if _is_ours(fixturedef) else None
+
+
+def _is_ours(fixturedef: pytest.FixtureDef[Any]) -> bool:
+    return getattr(fixturedef.func, "__module__", None) == fixtures.__name__
 
 
 def _where(fixturedef: pytest.FixtureDef[Any]) -> str:
     code = getattr(fixturedef.func, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else fixturedef.baseid
+
+
+# --- pytest-timeout -----------------------------------------------------------------------------
+
+_TIMER: pytest.StashKey[tuple[pytest.Item, object] | None] = pytest.StashKey()
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: object) -> None:
+    """Note the timer of the test that runs."""
+    item.config.stash[_TIMER] = (item, settings)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
+    """Note that the test has none any more."""
+    item.config.stash[_TIMER] = None
+
+
+@contextmanager
+def _timer_stopped(config: pytest.Config, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
+    """Start a test's time anew after a fixture of ours: what it builds serves all tests."""
+    timer = config.stash.get(_TIMER, None)
+    if timer is None or not _is_ours(fixturedef):
+        yield
+        return
+    item, settings = timer
+    item.ihook.pytest_timeout_cancel_timer(item=item)
+    try:
+        yield
+    finally:
+        item.ihook.pytest_timeout_set_timer(item=item, settings=settings)
 
 
 # --- the end ------------------------------------------------------------------------------------
