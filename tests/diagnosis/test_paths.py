@@ -124,7 +124,8 @@ def test_host_local_gives_one_address_on_two_nodes(cluster: Cluster) -> None:
     (c,) = cluster.apply(pod(cluster, "c", "worker", "hl"))
     assert assert_ping(a, c, interface="net1").attempts == 1
     assert named(lambda: assert_ping(a, "10.7.0.99", interface="net1", within=SHORT)) == ""
-    b.delete()
+    for gone in (b, c):
+        gone.delete()
     (d,) = cluster.apply(pod(cluster, "d", "worker2", "hl"))
     assert d.ip("net1") != a.ip("net1")
     assert assert_ping(a, d, interface="net1")
