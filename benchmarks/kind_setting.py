@@ -21,6 +21,8 @@ NAME = "multinet-bench"
 def usable() -> bool:
     """Whether kind can be measured here; says so where it cannot."""
     reason = kind.unusable_reason()
+    if reason is None and not Path(plugins() or "-").exists():
+        reason = "MULTINET_CNI_PLUGINS names no folder or archive with the CNI plugins"
     if reason is not None:
         print(f"     kind is not measured: {reason}", file=sys.stderr)
     return reason is None

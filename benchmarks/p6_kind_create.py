@@ -35,18 +35,8 @@ def figures() -> list[Figure]:
 def _by_hand(folder: str) -> float:
     manifest = ROOT / "pytest_multinet/multus/manifests/thick.yaml"
     argv = ["bash", str(Path(__file__).with_name("kind_by_hand.sh"))]
-    argv += [kind_setting.NAME, folder, _plugins(), str(manifest)]
+    argv += [kind_setting.NAME, folder, kind_setting.plugins(), str(manifest)]
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(f"by hand failed:\n{run.stderr[-2000:]}")
     return float(run.stdout.split()[-1])
-
-
-def _plugins() -> str:
-    given = kind_setting.plugins()
-    if given:
-        return given
-    from pytest_multinet.cluster.plugins import archive_name, this_architecture
-    from pytest_multinet.cluster.record import cache_root
-
-    return str(cache_root() / archive_name(this_architecture()))
