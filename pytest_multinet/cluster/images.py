@@ -63,9 +63,13 @@ class NodeImages:
         engine: where local images are.
         nodes: the cluster.
         loaded: image name to the local id it had when it was loaded; kept up to date.
+        scratch: folder for archives on their way.
     """
 
-    def __init__(self, engine: Engine, nodes: Nodes, loaded: dict[str, str]) -> None:
+    def __init__(
+        self, engine: Engine, nodes: Nodes, loaded: dict[str, str], scratch: Path
+    ) -> None:
+        self._scratch = scratch
         self._engine = engine
         self._nodes = nodes
         self.loaded = loaded
@@ -116,7 +120,10 @@ class NodeImages:
                 self.loaded.update({full_name(i): ids[i] or "" for i in new})
 
     def _transfer(self, images: Sequence[str], nodes: Sequence[str]) -> None:
-        with tempfile.TemporaryDirectory(prefix="multinet-images-") as folder:
+        # Beside the record: what a killed run leaves there goes with it.
+        with tempfile.TemporaryDirectory(
+            prefix="images-", dir=self._scratch, ignore_cleanup_errors=True
+        ) as folder:
             archive = Path(folder) / "images.tar"
             platform = f"linux/{self._engine.image_architecture(images[0])}"
             self._engine.save(archive, images, platform=platform)

@@ -245,7 +245,7 @@ class KindCluster(KubernetesCluster):
         self._direct = direct
         self._nodes: tuple[KindNode, ...] = ()
         self._multus: KindMultus | None = None
-        self._images = NodeImages(engine, self, record.images)
+        self._images = NodeImages(engine, self, record.images, folder.folder)
         self._boot = Boot(config, engine, self.node_names, self._images, record, stages)
         self._leftovers: list[list[str]] = []
         self._probers = PodProbers(self.kind_node, direct=direct)

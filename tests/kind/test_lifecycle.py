@@ -321,6 +321,7 @@ def test_a_killed_run_is_reaped_by_the_next(state: Path, plugins: Path | None) -
     assert "multinet-killed" in kind.reap(state)
     assert docker("ps", "-aq", "--filter", f"label={LABEL}=multinet-killed") == []
     assert kind.reap(state) == []
+    assert not (state / "kind" / "multinet-killed").exists()
 
 
 def _create(name: str, state: Path, plugins: Path | None) -> subprocess.Popen[str]:
