@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,12 @@ def test_everything_that_a_test_may_need_can_be_required() -> None:
     assert {entry.name for entry in CAPABILITIES} <= set(REQUIRABLE)
     names = [entry.name for entry in (*CAPABILITIES, *CONDITIONS)]
     assert len(names) == len(set(names))
+
+
+def test_every_finding_stands_in_the_docs() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "troubleshooting.md").read_text("utf-8")
+    missing = [e.name for e in (*CAPABILITIES, *CONDITIONS) if f"`{e.name}`" not in page]
+    assert missing == []
 
 
 def test_setting_that_forbids_namespaces_is_named() -> None:
