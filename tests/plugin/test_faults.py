@@ -55,6 +55,7 @@ class Victim:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_heed_signals,
             text=True,
             env={
                 **{n: v for n, v in os.environ.items() if not n.startswith(_OURS)},
@@ -97,6 +98,12 @@ class Victim:
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def _heed_signals() -> None:
+    """As from a terminal; nohup and shells' background jobs have some of them ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
