@@ -21,7 +21,7 @@ from .manifests import network, on, pod
 # The kernel's refusal, made in the holder before it asks the kernel.
 REFUSE = (
     "import sys; sys.path.insert(0, {folder!r}); import holder_process as h; e = h.Holder.enter; "
-    "exec('def enter(self, user):\\n if user: raise OSError(1, \"unshare: not permitted\")\\n "
+    'exec(\'def enter(self, user):\\n if user: raise OSError(1, "unshare: not permitted")\\n '
     "e(self, user)'); h.Holder.enter = enter; h.main({fd})"
 )
 
