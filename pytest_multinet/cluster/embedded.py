@@ -172,11 +172,24 @@ class EmbeddedCluster(Cluster):
             EmbeddedNode(self, namespace, _role(self.config, i), i)
             for i, namespace in enumerate(namespaces)
         )
-        hub.rtnl.execute(requests.bridge("br0"), requests.set_link(1, up=True))
-        bridge = hub.rtnl.index("br0") or 0
-        gateway = UNDERLAY[1]
+        bridge = self._wire_hub(hub)
+        ports = hub.rtnl.execute(*(links.question(f"node{i}") for i in range(len(names))))
+        indices = [links.decode(body).index for body in ports]
         hub.rtnl.execute(
-            requests.address(bridge, gateway, UNDERLAY.prefixlen),
+            *(requests.set_link(index, up=True, master=bridge) for index in indices),
+            *map(links.question, (*indices, bridge)),  # settles them: the first packet must pass
+        )
+        for node in self._nodes:
+            self._wire_node(node)
+
+    def _wire_hub(self, hub: HeldNamespace) -> int:
+        """The bridge that stands for Docker's network, and a veth from there to every node."""
+        made = hub.rtnl.execute(
+            requests.bridge("br0"), requests.set_link(1, up=True), links.question("br0")
+        )
+        bridge = links.decode(made[0]).index
+        hub.rtnl.execute(
+            requests.address(bridge, UNDERLAY[1], UNDERLAY.prefixlen),
             requests.set_link(bridge, up=True),
             *(
                 requests.veth(
@@ -185,28 +198,23 @@ class EmbeddedCluster(Cluster):
                 for i, node in enumerate(self._nodes)
             ),
         )
-        for i, node in enumerate(self._nodes):
-            self._wire_node(node, gateway)
-            port = hub.rtnl.index(f"node{i}") or 0
-            hub.rtnl.execute(requests.set_link(port, up=True, master=bridge))
-            hub.rtnl.link(port)
-            node.namespace.rtnl.link("eth0")
-        hub.rtnl.link(bridge)
+        return bridge
 
-    def _wire_node(self, node: EmbeddedNode, gateway: IPv4Address) -> None:
+    def _wire_node(self, node: EmbeddedNode) -> None:
         rtnl = node.namespace.rtnl
         index = rtnl.index("eth0") or 0
         rtnl.execute(
             requests.set_link(1, up=True),
             requests.address(index, node.address, UNDERLAY.prefixlen),
             requests.set_link(index, up=True),
-            requests.route((_ANYWHERE, 0), gateway=gateway),
+            requests.route((_ANYWHERE, 0), gateway=UNDERLAY[1]),
             *(
                 requests.route((other.pod_network.network_address, 24), gateway=other.address)
                 for other in self._nodes
                 if other is not node
             ),
             *self._timing(index),
+            links.question(index),
         )
 
     def default_network(self, node: EmbeddedNode) -> NetworkConfList:

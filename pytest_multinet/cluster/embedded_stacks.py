@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
@@ -121,11 +122,15 @@ class EmbeddedNode(_RunsPrograms, Node):
         self.stack = Stack(cluster, namespace, self.name, None)
         self._prober = LocalProber(self.name, namespace, cluster.budget)
         self.cluster = self._cluster = cluster
-        self.default_network = cluster.default_network(self)
 
     @property
     def prober(self) -> LocalProber:
         return self._prober
+
+    @cached_property
+    def default_network(self) -> NetworkConfList:
+        """The configuration of the cluster's default network on this node."""
+        return self._cluster.default_network(self)
 
     @property
     def cni_path(self) -> str:

@@ -163,7 +163,9 @@ class NetworkStack(ABC):
         Raises:
             UsageError: no such interface, or no address of that IP version on it.
         """
-        seen = self.interface(interface or "eth0")
+        return self._address_of(self.interface(interface or "eth0"), version)
+
+    def _address_of(self, seen: Interface, version: int | None) -> IPAddress:
         candidates = [a.ip for a in seen.addresses if version in (None, a.version)]
         candidates.sort(key=lambda a: a.is_link_local)
         if not candidates:
@@ -179,9 +181,13 @@ class NetworkStack(ABC):
         A stack is its address on the interface of that name (a stack without one: ``eth0``).
         """
         if isinstance(target, NetworkStack):
-            if interface and all(i.name != interface for i in target.interfaces):
-                interface = None if isinstance(target, Node) else interface
-            return target.address_on(interface, version)
+            found = {i.name: i for i in target.interfaces}
+            name = interface or "eth0"
+            if name not in found and isinstance(target, Node):
+                name = "eth0"
+            if name in found:
+                return target._address_of(found[name], version)
+            return target.address_on(name, version)
         try:
             return ip_address(target)
         except ValueError:
