@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_multinet.errors import UsageError
-from pytest_multinet.session.capabilities import CAPABILITIES
 
 if TYPE_CHECKING:
     from pytest_multinet.model.topology import ClusterConfig
 
 BACKENDS = ("auto", "embedded", "kind")
 KEEP = ("no", "always", "failed")
-REQUIRABLE = (*BACKENDS[1:], "kubernetes", *(entry.name for entry in CAPABILITIES))
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 _NOT_OPTIONS = ("MULTINET_TEST_", "MULTINET_DIFFERENTIAL_", "MULTINET_KIND")  # prefixes
@@ -290,6 +288,17 @@ def _backend(text: str, folder: Path) -> str:
     return _one_of(*BACKENDS)(text, folder)
 
 
+def requirable() -> tuple[str, ...]:
+    """The names that ``--multinet-require`` takes: backends and capabilities."""
+    from pytest_multinet.session.capabilities import CAPABILITIES
+
+    return (*BACKENDS[1:], "kubernetes", *(entry.name for entry in CAPABILITIES))
+
+
+def _required(text: str, folder: Path) -> str:
+    return _one_of(*requirable())(text, folder)
+
+
 def _cluster_name(text: str, folder: Path) -> str:
     from pytest_multinet.model.topology import check_cluster_name
 
@@ -373,7 +382,7 @@ OPTIONS = (
     Option(
         "require",
         "backends or capabilities that must be usable, else the run fails instead of skipping",
-        _one_of(*REQUIRABLE),
+        _required,
         (),
         many=True,
         metavar="NAME[,NAME]",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_multinet.session.capabilities import CAPABILITIES, CONDITIONS
-from pytest_multinet.session.settings import REQUIRABLE
+from pytest_multinet.session.settings import requirable
 
 Multinet = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -68,7 +68,7 @@ def test_name_that_is_nothing_to_try_is_refused(multinet: Multinet) -> None:
 
 
 def test_everything_that_a_test_may_need_can_be_required() -> None:
-    assert {entry.name for entry in CAPABILITIES} <= set(REQUIRABLE)
+    assert {entry.name for entry in CAPABILITIES} <= set(requirable())
     names = [entry.name for entry in (*CAPABILITIES, *CONDITIONS)]
     assert len(names) == len(set(names))
 
