@@ -18,8 +18,9 @@ bench: $(BIN)/.installed ## Measure the figures of docs/performance.md, as ratio
 differential: $(BIN)/.installed ## Native CNI plugins against the real binaries, thousands of configurations
 	MULTINET_DIFFERENTIAL_EXAMPLES=500 $(BIN)/pytest tests/differential
 
-docs: $(BIN)/.installed ## Regenerate the generated pages and check every link of the docs
-	$(BIN)/python -m docs
+docs: $(BIN)/.installed ## Regenerate the generated pages and check the links of the docs
+	$(BIN)/python -m pytest_multinet.diagnosis.symptoms > docs/symptoms.md
+	$(BIN)/pytest -q tests/unit/test_docs.py
 
 example: $(BIN)/.installed ## Run the example suite on the embedded backend
 	$(BIN)/pytest $(EXAMPLE) -v
