@@ -198,6 +198,22 @@ def test_a_mesh_by_arp_and_by_tcp(cluster: Cluster) -> None:
     assert "nothing listens on tcp/8080" in text
 
 
+def test_a_mesh_by_udp(cluster: Cluster) -> None:
+    cluster.apply(network("mv"))
+    pods = some_pods(cluster, 4)
+
+    servers = [p.listen(5353, protocol="udp") for p in pods]
+    try:
+        assert assert_mesh(pods, probe=("udp", 5353)).counts() == (12, 12, 0)
+        servers[2].close()
+        text, result = failed(pods, probe=("udp", 5353))
+    finally:
+        for server in servers:
+            server.close()
+    assert {j for _, j in result.different} == {2}
+    assert "nothing listens on udp/5353" in text
+
+
 def test_a_mesh_over_the_pod_network(cluster: Cluster) -> None:
     pods = cluster.apply([pod(cluster, f"p{n}", ("worker", "worker2")[n % 2]) for n in range(4)])
 
