@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
@@ -19,9 +20,9 @@ from typing import IO, Any
 
 from pytest_multinet.cluster import kind_config
 from pytest_multinet.cluster.engine import Engine, tar_of
+from pytest_multinet.cluster.folders import cache_folder
 from pytest_multinet.cluster.images import images_of
 from pytest_multinet.cluster.plugins import find_plugins
-from pytest_multinet.cluster.record import cache_root
 from pytest_multinet.errors import ImageError, UsageError
 from pytest_multinet.model.topology import ClusterConfig
 from pytest_multinet.multus import install
@@ -202,7 +203,7 @@ def _folder_of(path: Path) -> Path:
 
 def _kept(contents: BundleContents, member: str) -> Path:
     """Where a member of this bundle is kept: its name is its checksum's."""
-    folder = cache_root() / "bundles" / contents.checksums[member][:16]
+    folder = cache_folder(os.environ) / "bundles" / contents.checksums[member][:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder / member
 

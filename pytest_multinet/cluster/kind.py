@@ -19,6 +19,7 @@ from typing import Any
 from pytest_multinet.cluster import kind_config, kind_failure
 from pytest_multinet.cluster.bundle import use_bundle
 from pytest_multinet.cluster.engine import Container, Engine
+from pytest_multinet.cluster.folders import state_folder
 from pytest_multinet.cluster.images import NodeImages
 from pytest_multinet.cluster.kind_boot import KIND_LABEL, Boot
 from pytest_multinet.cluster.kind_kept import KeptCluster, remove_remains
@@ -30,7 +31,7 @@ from pytest_multinet.cluster.kind_program import KindProgram
 from pytest_multinet.cluster.kubernetes import KubernetesCluster, KubernetesPod, node_facts
 from pytest_multinet.cluster.multus import Multus
 from pytest_multinet.cluster.network import NodeLink
-from pytest_multinet.cluster.record import Record, RecordFolder, records, state_root
+from pytest_multinet.cluster.record import Record, RecordFolder, records
 from pytest_multinet.cluster.rest import KubeApi
 from pytest_multinet.cluster.sandboxes import can_look, kill_command, kill_containers
 from pytest_multinet.cluster.stack import Node
@@ -78,7 +79,7 @@ def open_cluster(
         engine = Engine()
         stack.callback(engine.close)
         kind = KindProgram(kind_program, engine.environment)
-        folder = RecordFolder(state_dir or state_root(), config.name)
+        folder = RecordFolder(state_dir or state_folder(os.environ), config.name)
         stack.callback(folder.release)
         there = _existing(engine, folder)
         record = folder.read()
@@ -128,7 +129,7 @@ def reap(state_dir: Path | None = None, *, kept: bool = False) -> list[str]:
         state_dir: where clusters are written down.
         kept: also those that were kept on purpose.
     """
-    root = state_dir or state_root()
+    root = state_dir or state_folder(os.environ)
     removed: list[str] = []
     for record in records(root):
         if record.state == "kept" and not kept:

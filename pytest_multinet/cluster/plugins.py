@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_multinet.cluster.engine import Engine, tar_of
-from pytest_multinet.cluster.record import cache_root
+from pytest_multinet.cluster.folders import cache_folder
 from pytest_multinet.errors import ClusterError, UsageError
 
 VERSION = "1.5.1"
@@ -206,7 +206,7 @@ def archive_name(architecture: str) -> str:
 
 
 def _cached(architecture: str) -> Path:
-    return cache_root() / archive_name(architecture)
+    return cache_folder(os.environ) / archive_name(architecture)
 
 
 def _usable_here(folder: Path, architecture: str) -> bool:

@@ -19,18 +19,6 @@ from pytest_multinet.errors import ClusterError
 from pytest_multinet.model.topology import check_cluster_name
 
 
-def state_root() -> Path:
-    """The folder for what outlives a run: below ``$XDG_STATE_HOME``."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    return Path(base) / "pytest-multinet"
-
-
-def cache_root() -> Path:
-    """The folder for what can be had again: below ``$XDG_CACHE_HOME``."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "pytest-multinet"
-
-
 @dataclass
 class Record:
     """One kind cluster of ours.

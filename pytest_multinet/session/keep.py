@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,9 +121,10 @@ def reap() -> list[str]:
     On embedded nothing can be left but records, which :class:`Ledger` strikes off itself.
     """
     Ledger().records()
-    from pytest_multinet.cluster.record import records, state_root
+    from pytest_multinet.cluster.folders import state_folder
+    from pytest_multinet.cluster.record import records
 
-    if all(record.state == "kept" for record in records(state_root())):
+    if all(record.state == "kept" for record in records(state_folder(os.environ))):
         return []
     from pytest_multinet.cluster import kind
 

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pytest_multinet.cluster.folders import state_folder
 from pytest_multinet.errors import UsageError
 
 
@@ -85,14 +86,6 @@ class Record:
 def now() -> str:
     """The time as records have it."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def state_folder(environment: Mapping[str, str]) -> Path:
-    """The user's state folder (XDG base directories 0.8: a relative one does not count)."""
-    state = Path(environment.get("XDG_STATE_HOME") or "")
-    if not state.is_absolute():
-        state = Path.home() / ".local" / "state"
-    return state / "pytest-multinet"
 
 
 class Ledger:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_multinet.cluster.folders import state_folder
 from pytest_multinet.errors import UsageError
-from pytest_multinet.session.ledger import Ledger, Owner, Record, now, state_folder
+from pytest_multinet.session.ledger import Ledger, Owner, Record, now
 
 RECORD = Record(
     id="one",
