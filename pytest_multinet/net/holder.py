@@ -12,7 +12,6 @@ import contextlib
 import marshal
 import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
@@ -359,8 +358,3 @@ def raise_file_limit() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def signal_name(code: int) -> str:
-    """``exit 3`` or ``signal SIGKILL`` for a return code of subprocess' kind."""
-    return f"exit {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
