@@ -52,9 +52,10 @@ class Tuning(Plugin):
     def __init__(self, conf: NetworkConf) -> None:
         super().__init__(conf)
         read = Conf(conf.raw, "TuningConf")
+        own_sysctl = read.text_map("sysctl")  # first, as ADD decodes it first
         self._data_dir = read.text("dataDir") or _DATA_DIR
         args = read.child("args").child("cni", "IPAMArgs")
-        self.sysctl = {**read.text_map("sysctl"), **args.text_map("sysctl")}
+        self.sysctl = {**own_sysctl, **args.text_map("sysctl")}
         self._mac = read.text("mac")
         self._args_mac = args.text("mac") if "mac" in args else None
         self._attributes = Attributes(
@@ -118,6 +119,16 @@ class Tuning(Plugin):
         given_back = [_try_change(rtnl, call.ifname, step) for step in _one_by_one(before)]
         if all(given_back):
             del self._backups(call)[self._key(call)]
+
+    @classmethod
+    def told_by(cls, command: str, message: str) -> str:
+        """ADD decodes ``sysctl`` apart, before all else, to refuse a key given twice."""
+        before, found, kind = message.partition("TuningConf.sysctl of type ")
+        if command != "ADD" or not found:
+            return message
+        kind = kind.replace("map[string]", "map[main.sysctlKey]")
+        before = before.removeprefix("failed to load netconf: ")
+        return f"{before}sysctlCheck.sysctl of type {kind}"
 
     def _backups(self, call: Call) -> dict[str, Attributes]:
         return call.host.state.setdefault(_STATE, {})
