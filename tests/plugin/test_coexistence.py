@@ -1,7 +1,12 @@
-"""Other plugins beside ours: each is tried where it is installed."""
+"""Other plugins beside ours: each is tried where it is installed.
+
+``tox run -e plugins`` installs all of them, and has ``MULTINET_TEST_PLUGINS=required``: there a
+test whose plugin is missing fails.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -25,8 +30,11 @@ SLOW_CLUSTER = """
 
 
 def installed(module: str) -> pytest.MarkDecorator:
-    """Skips a test where a plugin is not installed."""
-    return pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed")
+    """Skips a test where a plugin is not installed and needs not be."""
+    missing = find_spec(module) is None
+    required = os.environ.get("MULTINET_TEST_PLUGINS") == "required"
+    reason = f"{module} is not installed; tox run -e plugins"
+    return pytest.mark.skipif(missing and not required, reason=reason)
 
 
 @pytest.fixture
@@ -157,3 +165,44 @@ def test_name_of_pytest_kinds_fixture_stays_its_own(pytester: pytest.Pytester, r
     result = run()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["multinet: the fixture kind_cluster is plugin *kind*'s; *"])
+
+
+@installed("pytest_kubernetes")
+def test_pytest_kubernetes_and_we_serve_one_test(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        def test_it(k8s_manager, multinet_cluster, multinet_pod):
+            assert k8s_manager("kind").__name__ == "KindManager"
+            assert multinet_pod("pod1") in multinet_cluster.pods()
+        """
+    )
+    run("--k8s-provider=kind", "--k8s-cluster-name=theirs").assert_outcomes(passed=1)
+
+
+@installed("pytest_kind")
+@installed("pytest_randomly")
+@installed("pytest_rerunfailures")
+@installed("pytest_timeout")
+@installed("pytest_html")
+@installed("xdist")
+def test_all_at_once(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_multinet import assert_ping
+
+        @pytest.mark.parametrize("number", range(6))
+        def test_it(multinet_pod, macvlan_network, number, tmp_path_factory):
+            one, two = (macvlan_network.attach(f"10.1.1.10{n}/24") for n in (1, 2))
+            pod1 = multinet_pod("pod1", node="worker", networks=one)
+            pod2 = multinet_pod("pod2", node="worker2", networks=two)
+            assert_ping(pod1, pod2, interface="net1", ttl=64)
+            told = tmp_path_factory.getbasetemp() / f"tried-{number}"
+            if not told.exists():
+                told.touch()
+                raise AssertionError("the first time it fails")
+        """
+    )
+    result = run("-n2", "--timeout=60", "--reruns=1", "--html=report.html", "--randomly-seed=7")
+    result.stdout.fnmatch_lines(["multinet: 6 tests on embedded *", "*6 passed*6 rerun*"])
+    assert "test_it[5]" in pytester.path.joinpath("report.html").read_text(encoding="utf-8")
