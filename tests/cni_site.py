@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import struct
 import subprocess
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -132,7 +133,8 @@ def neutral(text: str) -> str:
     text = re.sub(r"Interface:(0x[0-9a-f]+|[0-9]+)", "Interface:#", text)
     text = text.replace("{0.0.0.0 00000000000000000000ffff00000000}", "{0.0.0.0 00000000}")
     head, several, tail = text.partition("failed to allocate all requested IPs: ")
-    return head + several + " ".join(sorted(tail.split(" "))) if several else text
+    # Which of them are left over, and in which order they are told, is random there.
+    return head + several + " ".join("IP" for _ in tail.split(" ")) if several else text
 
 
 def _picture(namespace: HeldNamespace, sysctls: tuple[str, ...]) -> dict[str, Any]:
@@ -159,7 +161,13 @@ def _picture(namespace: HeldNamespace, sysctls: tuple[str, ...]) -> dict[str, An
         if not route.destination.is_link_local and not route.destination.is_multicast
     ]
     settings = dict(zip(sysctls, _read(namespace, sysctls), strict=True))
-    return {"links": told, "routes": routes, "sysctls": settings, "by source": _by_source(rtnl)}
+    return {
+        "links": told,
+        "routes": routes,
+        "sysctls": settings,
+        "by source": _by_source(rtnl),
+        "traffic control": _traffic_control(rtnl, names),
+    }
 
 
 def _by_source(rtnl: Rtnl) -> list[str]:
@@ -189,7 +197,61 @@ def _link(rtnl: Rtnl, link: LinkInfo, names: Mapping[int, str]) -> dict[str, Any
         "master": names.get(link.master or 0),
         "queue length": more.queue_length,
         "promiscuity": more.promiscuity,
+        **_tap(rtnl, link),
     }
+
+
+def _tap(rtnl: Rtnl, link: LinkInfo) -> dict[str, str]:
+    """Who may open a tap device, and with which flags."""
+    if link.type != "tun":
+        return {}
+    (info,) = (data for kind, data in attributes(rtnl.link(link.index), 16) if kind == 18)
+    (options,) = (data for kind, data in attributes(info, 0) if kind == 2)
+    return {"tap": " ".join(f"{k}={bytes(v).hex()}" for k, v in attributes(options, 0) if k < 8)}
+
+
+def _traffic_control(rtnl: Rtnl, names: Mapping[int, str]) -> list[str]:
+    """Queueing disciplines other than the usual, their classes and filters."""
+    told: list[str] = []
+    empty = bytes(20)
+    for body in rtnl.dump(38, empty):  # RTM_GETQDISC
+        kind, shown = _tc(body, names)
+        if kind not in ("noqueue", "pfifo_fast", "mq", "fq_codel"):
+            told.append(f"qdisc {shown}")
+            about = bytes(4) + body[4:8] + bytes(4) + body[8:12] + bytes(4)
+            for what, request in (("class", 42), ("filter", 46)):
+                told += [f"{what} {_tc(b, names)[1]}" for b in rtnl.dump(request, about)]
+    return sorted(told)
+
+
+def _tc(body: bytes, names: Mapping[int, str]) -> tuple[str, str]:
+    """Kind, and all that is told of a qdisc, class or filter, without what is counted."""
+    index, handle, parent, info = struct.unpack_from("=iIII", body, 4)
+    found = {kind: bytes(data) for kind, data in attributes(body, 20)}
+    kind = found.get(1, b"").rstrip(b"\0").decode()
+    shown = [kind, names.get(index, str(index)), f"{handle:x} {parent:x}"]
+    if kind == "u32":
+        shown.append(f"{info:x}")  # priority and protocol; of other kinds, how many hold it
+    for option, data in attributes(found.get(2, b""), 0):
+        if option == 7 and kind == "u32":
+            shown.append(f"7={_actions(data, names)}")
+        elif option == 2 and kind == "htb":  # TCA_HTB_INIT; at its end, packets counted
+            shown.append(f"2={bytes(data[:16]).hex()}")
+        elif not (option == 9 and kind == "u32"):  # TCA_U32_PCNT
+            shown.append(f"{option}={bytes(data).hex()}")
+    return kind, " ".join(shown)
+
+
+def _actions(data: memoryview, names: Mapping[int, str]) -> list[tuple[Any, ...]]:
+    """The redirections of a filter: action, what is done, and to which link."""
+    told: list[tuple[Any, ...]] = []
+    for order, action in attributes(data, 0):
+        found = {kind: bytes(value) for kind, value in attributes(action, 0)}
+        options = {kind: bytes(value) for kind, value in attributes(found.get(2, b""), 0)}
+        if 2 in options:  # TCA_MIRRED_PARMS
+            _, _, then, _, _, what, to = struct.unpack_from("=IIiiiiI", options[2])
+            told.append((order, then, what, names.get(to, str(to))))
+    return told
 
 
 def _sysctls(namespace: HeldNamespace, name: str) -> dict[str, str]:

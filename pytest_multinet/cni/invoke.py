@@ -14,7 +14,7 @@ from typing import Any, cast
 from pytest_multinet.cni.binary import NETNS, NETNS_OF_CHECK
 from pytest_multinet.cni.host import Host
 from pytest_multinet.cni.native.plugin import Call, Plugin
-from pytest_multinet.cni.native.registry import native
+from pytest_multinet.cni.native.registry import PROGRAMS, native
 from pytest_multinet.cni.result import Result
 from pytest_multinet.errors import CniError, NeedsCapability
 from pytest_multinet.model.nad import NetworkConf
@@ -85,7 +85,7 @@ class Invoker:
             made = native(plugin_type)
             if made is None:
                 return None
-            _check_version(call.cni_version, command)
+            _check_version(call.cni_version, command, made.since)
             if len(self._plugins) >= _MOST_CONFIGURATIONS:
                 self._plugins.clear()
             try:
@@ -141,11 +141,11 @@ class Invoker:
     def _not_found(self, plugin_type: str, call: Call) -> CniError | NeedsCapability:
         folders = self.host.cni_path.split(":")
         made = None if self.real else native(plugin_type)
-        if made is not None:
-            beyond = made(call.conf).beyond(call)
+        needs = PROGRAMS.get(plugin_type) if made is None else made(call.conf).beyond(call)
+        if needs is not None and not self.real:
             return NeedsCapability(
                 "cni-plugins",
-                f"{plugin_type} with {beyond} (network {call.network}) needs the real plugin, "
+                f"{plugin_type} with {needs} (network {call.network}) needs the real plugin, "
                 f"and {' and '.join(folders)} on node {self.host.name} has none: install the "
                 "CNI plugins, or name their folder with --multinet-cni-plugins",
             )
@@ -204,12 +204,13 @@ def _failure(code: int, stdout: bytes, stderr: bytes) -> CniError:
         )
 
 
-def _check_version(version: str, command: str) -> None:
-    """The versions that the reference plugins 1.5.1 speak."""
-    if version not in _NATIVE_VERSIONS:
+def _check_version(version: str, command: str, since: str) -> None:
+    """The versions that the reference plugins 1.5.1 speak, some only from one on."""
+    versions = _NATIVE_VERSIONS[_NATIVE_VERSIONS.index(since) :]
+    if version not in versions:
         if command == "CHECK":
             raise CniError("plugin version does not allow CHECK", code=_INCOMPATIBLE)
-        supported = " ".join(f'"{v}"' for v in _NATIVE_VERSIONS)
+        supported = " ".join(f'"{v}"' for v in versions)
         raise CniError(
             "incompatible CNI versions",
             code=_INCOMPATIBLE,

@@ -334,6 +334,24 @@ class HeldNamespace(Namespace):
     def sysctl(self, path: str, value: str | None = None) -> str:
         return self.holder.sysctls([(self, path, value)])[0]
 
+    def tap(self, name: str, flags: int, owner: int | None, group: int | None) -> None:
+        """A tap device that stays when nobody has it open.
+
+        Args:
+            name: of the device; it must be free.
+            flags: IFF_TAP and what else TUNSETIFF takes (linux/if_tun.h).
+            owner: user id of who may open it; ``group``: likewise.
+
+        Raises:
+            NetlinkError: the kernel refused, or ``/dev/net/tun`` cannot be opened.
+        """
+        ids = [-1 if number is None else number for number in (owner, group)]
+        try:
+            self.holder.request("tap", self.number, name, flags, *ids)
+        except HolderRefused as error:
+            what = "open /dev/net/tun" if "/dev/net/tun" in str(error) else "make a tap device"
+            raise NetlinkError(error.errno or 0, what) from error
+
     def close(self) -> None:
         if self.fd >= 0 and not self._closed:
             with contextlib.suppress(HolderDied):

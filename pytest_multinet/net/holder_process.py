@@ -32,6 +32,8 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY = 1
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 FDS_A_MESSAGE = 250  # the kernel's SCM_MAX_FD is 253
+TUNSETIFF, TUNSETPERSIST = 0x400454CA, 0x400454CB
+TUNSETOWNER, TUNSETGROUP = 0x400454CC, 0x400454CE
 SIGKILL, SIGTERM, SIGCHLD, SIGINT, SIGHUP = 9, 15, 17, 2, 1
 
 
@@ -225,6 +227,25 @@ class Holder:
                 _write(f"/proc/sys/net/{path}", value)
             except OSError:
                 continue
+        return None, []
+
+    def do_tap(
+        self, fds: list[int], namespace: int, name: str, flags: int, owner: int, group: int
+    ) -> Reply:
+        """A tap device that stays when nobody has it open (tuntap.rst); owner, group: -1: none."""
+        import fcntl
+
+        self.setns(self.namespaces[namespace], CLONE_NEWNET)
+        device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            wanted = name.encode().ljust(16, b"\0") + flags.to_bytes(2, sys.byteorder) + bytes(22)
+            fcntl.ioctl(device, TUNSETIFF, wanted)
+            for request, number in ((TUNSETOWNER, owner), (TUNSETGROUP, group)):
+                if number >= 0:  # ioctl takes a signed number
+                    fcntl.ioctl(device, request, number - ((number & 1 << 31) << 1))
+            fcntl.ioctl(device, TUNSETPERSIST, 1)
+        finally:
+            os.close(device)
         return None, []
 
     def do_close(self, fds: list[int], ids: list[int]) -> Reply:

@@ -193,6 +193,26 @@ def _dummy(sandbox: Sandbox) -> str:
     return sandbox.make("dummy", parent=None)
 
 
+def _vrf(sandbox: Sandbox) -> str:
+    return sandbox.make("vrf", parent=None, data=_attribute(1, struct.pack("=I", 7)))  # its table
+
+
+def _tun(sandbox: Sandbox) -> str:
+    sandbox.namespace.tap("try-tap", 0x1002, None, None)  # IFF_TAP, IFF_NO_PI
+    return "made a tap device"
+
+
+def _bandwidth(sandbox: Sandbox) -> str:
+    from pytest_multinet.cni.native import traffic_control
+
+    made = sandbox.make("ifb", parent=None)
+    device = sandbox.namespace.rtnl.index("try-ifb") or 0
+    sandbox.namespace.rtnl.execute(traffic_control.htb(sandbox.link, 1))
+    sandbox.namespace.rtnl.execute(traffic_control.ingress(sandbox.link))
+    sandbox.namespace.rtnl.execute(traffic_control.redirect(sandbox.link, device))
+    return f"{made}; limited a link"
+
+
 def _vxlan(sandbox: Sandbox) -> str:
     return sandbox.make("vxlan", data=_attribute(1, struct.pack("=I", 7)))  # IFLA_VXLAN_ID
 
@@ -338,6 +358,16 @@ CAPABILITIES = (
         "a kernel with CONFIG_BRIDGE_VLAN_FILTERING",
     ),
     Capability("dummy", "dummy networks", _dummy, "sudo modprobe dummy"),
+    Capability("vrf", "networks with the vrf plugin", _vrf, "sudo modprobe vrf"),
+    Capability(
+        "tun", "tap networks", _tun, "sudo modprobe tun; write access to /dev/net/tun for you"
+    ),
+    Capability(
+        "bandwidth",
+        "networks with the bandwidth plugin",
+        _bandwidth,
+        "sudo modprobe -a ifb sch_htb sch_ingress cls_u32 act_mirred",
+    ),
     Capability("vxlan", "links across machines", _vxlan, "sudo modprobe vxlan"),
     Capability("netem", "delay and loss on links", _netem, "sudo modprobe sch_netem"),
     Capability("packet", "ARP probes", _packet, "sudo modprobe af_packet"),

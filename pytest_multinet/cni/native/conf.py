@@ -61,6 +61,15 @@ class Conf:
             return self._wrong(key, value, "int")
         return value
 
+    def unsigned(self, key: str, bits: int, default: int = 0) -> int:
+        """A whole number from 0 on that fits so many bits."""
+        value = go_get(self.raw, key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << bits:
+            return self._wrong(key, value, f"uint{bits}")
+        return value
+
     def truth(self, key: str, default: bool = False) -> bool:
         """A truth value."""
         value = go_get(self.raw, key)
@@ -137,10 +146,10 @@ class Conf:
             tuple(found.texts("options")),
         )
 
-    def routes(self) -> tuple[ResultRoute, ...]:
-        """The ``routes`` of an IPAM configuration."""
+    def routes(self, key: str = "routes") -> tuple[ResultRoute, ...]:
+        """The routes of an IPAM configuration, or a list of the same kind."""
         out: list[ResultRoute] = []
-        for route in self.children("routes", "route", "types.route", "[]*types.Route"):
+        for route in self.children(key, "route", "types.route", "[]*types.Route"):
             route.path = ""  # decoded apart, by a method of its own
             dst = route.cidr("dst")
             if dst is None:  # what Go makes of it fails later, in a worse place
@@ -181,7 +190,7 @@ class Conf:
 
     def _wrong(self, key: str, value: Any, kind: str) -> Any:
         shown = json_type(value)
-        if shown == "number" and kind == "int":
+        if shown == "number" and kind in ("int", "uint32", "uint64"):
             shown += f" {value}"
         field = f"{self.path}.{key}" if self.path else key
         raise CniError(

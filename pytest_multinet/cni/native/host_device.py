@@ -68,7 +68,7 @@ class HostDevice(Plugin):
             dns=self.dns,
         )
         try:
-            interface_setup.configure(inside, call.ifname, moved.index, result)
+            interface_setup.configure(inside, call.ifname, moved.index, result, is_up=True)
         except CniError:
             interface_setup.release(call, self.ipam_type)
             raise

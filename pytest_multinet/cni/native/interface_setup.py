@@ -115,6 +115,7 @@ def configure(
     arp_notify: bool = False,
     settings: Wanted = (),
     then: Sequence[Step] = (),
+    is_up: bool = False,
 ) -> None:
     """Configure the container's interface from a result; afterwards it carries packets.
 
@@ -126,6 +127,7 @@ def configure(
         arp_notify: announce the addresses by gratuitous ARP when the link goes up.
         settings: sysctls to set first, whether or not they can be set.
         then: what follows the routes.
+        is_up: the plugin has set the link up before; it stays so, whatever fails.
 
     Raises:
         CniError: with the reference plugins' message.
@@ -149,7 +151,8 @@ def configure(
         steps.append(Step(message, partial(_tell_address, ifname, ip)))
         undo.append(Message(requests.RTM_DELADDR, 0, message.body, "undo"))
     steps.append(up_step(index, f"failed to set {quoted(ifname)} UP"))
-    undo.append(requests.set_link(index, up=False))
+    if not is_up:
+        undo.append(requests.set_link(index, up=False))
     problem = _add_routes(steps, ifname, index, ips, result)
     if problem is None:
         steps += then

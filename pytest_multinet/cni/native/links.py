@@ -22,6 +22,7 @@ _NO_SUCH = (errno.ENODEV, errno.ERANGE, errno.EINVAL)
 
 UP, ALLMULTI = 0x1, 0x200
 OPERATIONAL_UP = 6
+NOT_FOUND = "Link not found"
 
 
 @dataclass(slots=True)
@@ -99,5 +100,5 @@ def need(rtnl: Rtnl, name: str, hint: str | None = None) -> Link:
     if len(name.encode()) > _NAMES_MAX:
         raise CniError("numerical result out of range", hint=hint)
     if link is None:
-        raise CniError("Link not found", hint=hint)
+        raise CniError(NOT_FOUND, hint=hint)
     return link

@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pytest_multinet.cni.host import Host, Sandbox
 from pytest_multinet.cni.result import Result
@@ -66,9 +66,14 @@ class Call:
 class Plugin(ABC):
     """One configuration of a plugin type; made once, called for every pod that uses it.
 
+    Attributes:
+        since: the oldest version of the specification that the plugin speaks.
+
     Raises:
         CniError: a value is of a type that the plugin cannot decode.
     """
+
+    since: ClassVar[str] = "0.1.0"
 
     def __init__(self, conf: NetworkConf) -> None:
         self.conf = conf

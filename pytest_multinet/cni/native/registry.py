@@ -8,6 +8,7 @@ from typing import cast
 from pytest_multinet.cni.native.plugin import Plugin
 
 NATIVE = {
+    "bandwidth": "bandwidth:Bandwidth",
     "bridge": "bridge:Bridge",
     "dummy": "dummy:Dummy",
     "host-device": "host_device:HostDevice",
@@ -17,12 +18,17 @@ NATIVE = {
     "macvlan": "macvlan:Macvlan",
     "portmap": "portmap:Portmap",
     "ptp": "ptp:Ptp",
+    "route-override": "route_override:RouteOverride",
     "sbr": "sbr:Sbr",
     "static": "static:Static",
+    "tap": "tap:Tap",
     "tuning": "tuning:Tuning",
     "vlan": "vlan:Vlan",
+    "vrf": "vrf:Vrf",
     "whereabouts": "whereabouts:Whereabouts",
 }
+# The reference plugins that only their programs can be, and what those have that we have not.
+PROGRAMS = {"dhcp": "its daemon", "firewall": "its packet filter rules"}
 
 
 def native(plugin_type: str) -> type[Plugin] | None:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import socket
 import struct
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from pytest_multinet.cni.addresses import Cidr
-from pytest_multinet.cni.native import links
+from pytest_multinet.cni.native import link_routes, links
+from pytest_multinet.cni.native.link_routes import LinkRoute
 from pytest_multinet.cni.native.plugin import Call, Plugin, words
 from pytest_multinet.cni.result import IPConfig, Result
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.net import decode, requests
-from pytest_multinet.net.requests import Message, attr, u32
-from pytest_multinet.net.rtnl import RTM_GETROUTE, Rtnl, attributes
+from pytest_multinet.net.requests import Message, attr
+from pytest_multinet.net.rtnl import Rtnl, attributes
 
-_FIRST_TABLE, _MAIN = 100, 254
+_FIRST_TABLE = 100
 _RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
-_CREATE_EXCL, _CREATE_REPLACE = 0x600, 0x500
+_CREATE_EXCL = 0x600
 _RULE = struct.Struct("=BBBBBBBBI")  # fib_rule_hdr has the layout of rtmsg
-_ROUTE = struct.Struct("=BBBBBBBBI")
 _FRA_SRC, _FRA_TABLE, _FRA_PRIORITY, _TO_TABLE = 2, 15, 6, 1
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
-_KEPT = (_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC)
-_CLONED = 0x200
 
 
 @dataclass(slots=True)
@@ -33,27 +29,6 @@ class _Rule:
     table: int
     source: bytes | None
     body: bytes
-
-
-@dataclass(slots=True)
-class _Found:
-    """A route of the main table, as the kernel told it."""
-
-    header: tuple[int, ...]
-    kept: dict[int, bytes]
-
-    def body(self, table: int) -> bytes:
-        family, dst_len, src_len, tos, _, protocol, scope, kind, _ = self.header
-        out = _ROUTE.pack(family, dst_len, src_len, tos, table, protocol, scope, kind, 0)
-        return out + b"".join(attr(kind, data) for kind, data in self.kept.items())
-
-    def belongs_to(self, address: Cidr) -> bool:
-        """Whether its source or its gateway lies in the address's subnet; or it has neither."""
-        ends = [self.kept[a] for a in (_RTA_PREFSRC, _RTA_GATEWAY) if a in self.kept]
-        if not ends:
-            return True
-        size = 4 if address.version == 4 else 16
-        return any(len(end) == size and address.contains(ip_address(end)) for end in ends)
 
 
 class Sbr(Plugin):
@@ -72,15 +47,14 @@ class Sbr(Plugin):
         link = links.find(rtnl, call.ifname)
         if link is None:
             raise CniError(f"Cannot find network interface {call.ifname}: Link not found")
-        routes = _routes(rtnl, link.index)
+        routes = link_routes.of_link(rtnl, link.index)
         taken = {rule.table for rule in rules}
         table = _next(taken, _FIRST_TABLE)
         for ip in ips:
             self._fill(rtnl, link.index, ip, table, routes)
             table = _next(taken, table + 1)
         for route in routes:
-            gone = Message(requests.RTM_DELROUTE, 0, route.body(_MAIN), "delete route")
-            _execute(rtnl, gone, "Failed to delete route")
+            _execute(rtnl, route.delete(), "Failed to delete route")
         return previous
 
     def check(self, call: Call) -> None:
@@ -109,7 +83,7 @@ class Sbr(Plugin):
             raise problem
 
     def _fill(
-        self, rtnl: Rtnl, index: int, ip: IPConfig, table: int, routes: list[_Found]
+        self, rtnl: Rtnl, index: int, ip: IPConfig, table: int, routes: list[LinkRoute]
     ) -> None:
         address = ip.address.ip
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -123,15 +97,13 @@ class Sbr(Plugin):
             default = requests.route(anywhere, index=index, gateway=ip.gateway, table=table)
             _execute(rtnl, default, f"Failed to add default route to {ip.gateway}")
         for route in routes:
-            if route.belongs_to(ip.address):
-                if not route.kept.keys() & {_RTA_DST, _RTA_PREFSRC, _RTA_GATEWAY}:
+            if _belongs_to(route, ip.address):
+                if route.dst.prefixlen == 0 and route.source is None and route.gateway is None:
                     raise CniError(
                         "Failed to readd route: one of Dst.IP, Src, or Gw must not be nil",
                         hint="the reference plugin cannot copy a default route without gateway",
                     )
-                copy = route.body(table)
-                message = Message(requests.RTM_NEWROUTE, _CREATE_REPLACE, copy, "copy route")
-                _execute(rtnl, message, "Failed to readd route")
+                _execute(rtnl, route.copy(table), "Failed to readd route")
 
 
 def _is_on(ip: IPConfig, ifname: str, result: Result) -> bool:
@@ -140,6 +112,12 @@ def _is_on(ip: IPConfig, ifname: str, result: Result) -> bool:
     if number is None or not 0 <= number < len(result.interfaces):
         return True
     return result.interfaces[number].name == ifname
+
+
+def _belongs_to(route: LinkRoute, address: Cidr) -> bool:
+    """Whether its source or its gateway lies in the address's subnet; or it has neither."""
+    ends = [end for end in (route.source, route.gateway) if end is not None]
+    return not ends or any(address.contains(end) for end in ends)
 
 
 def _next(taken: set[int], table: int) -> int:
@@ -169,18 +147,4 @@ def _rules(rtnl: Rtnl) -> list[_Rule]:
                 if kind in found:
                     same += attr(kind, found[kind])
             out.append(_Rule(family, table, found.get(_FRA_SRC), same))
-    return out
-
-
-def _routes(rtnl: Rtnl, index: int) -> list[_Found]:
-    """The main table's routes by one link, in the kernel's order."""
-    out: list[_Found] = []
-    for family in (socket.AF_INET, socket.AF_INET6):
-        for body in rtnl.dump(RTM_GETROUTE, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
-            header = _ROUTE.unpack_from(body)
-            kept = {k: bytes(data) for k, data in attributes(body, _ROUTE.size) if k in _KEPT}
-            if header[4] != _MAIN or header[8] & _CLONED:
-                continue
-            if kept.get(_RTA_OIF) == u32(0, index)[4:]:
-                out.append(_Found(header, kept))
     return out
