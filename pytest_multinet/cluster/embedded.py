@@ -7,6 +7,7 @@ them.  Everything lives in the namespaces of one holder process.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from ipaddress import IPv4Address
@@ -18,7 +19,7 @@ from pytest_multinet.cluster.cni_path import CniPath
 from pytest_multinet.cluster.embedded_keep import AttachedCluster, new_socket_path
 from pytest_multinet.cluster.embedded_stacks import UNDERLAY, EmbeddedNode, EmbeddedPod, Stack
 from pytest_multinet.cluster.held_process import HeldProcess, run
-from pytest_multinet.cluster.kind_config import resolve
+from pytest_multinet.cluster.kind_config import node_labels, resolve
 from pytest_multinet.cluster.multus import Multus, ReadinessCheck
 from pytest_multinet.cluster.network import Network, NodeLink
 from pytest_multinet.cluster.process import check_argv
@@ -35,15 +36,13 @@ from pytest_multinet.errors import (
     PodError,
 )
 from pytest_multinet.link.veth import VethLink
+from pytest_multinet.model.conf_dir import ConfDir
 from pytest_multinet.model.interface import ExecResult, IPAddress
 from pytest_multinet.model.manifest import Document
-from pytest_multinet.model.nad import (
-    NetworkAttachmentDefinition,
-    NetworkConfList,
-    parse_network_config,
-)
+from pytest_multinet.model.nad import NetworkAttachmentDefinition, read_metadata_maps
 from pytest_multinet.model.pod import PodManifest
 from pytest_multinet.model.topology import ClusterConfig, LinkConfig
+from pytest_multinet.multus.delegates import MultusConf
 from pytest_multinet.net import requests, usable
 from pytest_multinet.net.holder import HeldNamespace, Holder, HolderRefused
 from pytest_multinet.probe.neighbours import NeighbourBudget
@@ -92,18 +91,19 @@ class EmbeddedNetwork(Network):
 
 
 class _Namespace(Handle):
-    """A Kubernetes namespace: on embedded only a name."""
+    """A Kubernetes namespace: on embedded a name and its labels."""
 
     kind = "Namespace"
     namespace = ""
 
-    def __init__(self, cluster: EmbeddedCluster, name: str) -> None:
+    def __init__(self, cluster: EmbeddedCluster, name: str, labels: Mapping[str, str]) -> None:
         self.name = name
+        self.labels = labels
         self._cluster = cluster
 
     def delete(self) -> None:
-        for pod in self._cluster.pods(namespace=self.name):
-            pod.delete()
+        """Delete it, and everything in it."""
+        self._cluster.empty(self.name)
         self._cluster.forget(self)
 
 
@@ -169,8 +169,10 @@ class EmbeddedCluster(Cluster):
         for namespace in namespaces:
             self._undo.callback(namespace.release)
         self._nodes = tuple(
-            EmbeddedNode(self, namespace, _role(self.config, i), i)
-            for i, namespace in enumerate(namespaces)
+            EmbeddedNode(self, namespace, _role(self.config, i), i, own)
+            for i, (namespace, own) in enumerate(
+                zip(namespaces, node_labels(self.config), strict=True)
+            )
         )
         bridge = self._wire_hub(hub)
         ports = hub.rtnl.execute(*(links.question(f"node{i}") for i in range(len(names))))
@@ -217,26 +219,15 @@ class EmbeddedCluster(Cluster):
             links.question(index),
         )
 
-    def default_network(self, node: EmbeddedNode) -> NetworkConfList:
-        """The configuration of the cluster's default network on one node: kindnet's."""
+    def conf_dir(self, node: EmbeddedNode) -> ConfDir:
+        """The CNI configuration files of a node: kindnet's, or the user's."""
         if self.config.default_cni is not None:
-            return parse_network_config(self.config.default_cni)
-        ipam = {
-            "type": "host-local",
-            "dataDir": "/run/cni-ipam-state",
-            "routes": [{"dst": "0.0.0.0/0"}],
-            "ranges": [[{"subnet": str(node.pod_network)}]],
-        }
-        return parse_network_config(
-            {
-                "cniVersion": "0.3.1",
-                "name": "kindnet",
-                "plugins": [
-                    {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": ipam},
-                    {"type": "portmap", "capabilities": {"portMappings": True}},
-                ],
-            }
-        )
+            files: dict[str, Any] = {"10-multinet.conflist": self.config.default_cni}
+        else:
+            files = {"10-kindnet.conflist": _kindnet(str(node.pod_network))}
+        files |= self.config.cni_conf
+        own = {"{{PodCIDR}}": str(node.pod_network), "{{Node}}": node.name}
+        return ConfDir({name: _filled(content, own) for name, content in files.items()})
 
     def _namespaces(self) -> Iterable[HeldNamespace]:
         for node in self._nodes:
@@ -277,6 +268,11 @@ class EmbeddedCluster(Cluster):
             self._runtimes[node.name] = Runtime(node, real=self.config.cni == "real")
         return self._runtimes[node.name]
 
+    def multus_conf(self, node: EmbeddedNode) -> MultusConf:
+        """How Multus is configured on a node."""
+        shared = self.config.global_namespaces if self.config.namespace_isolation else None
+        return MultusConf(node.conf_dir, self.definition, shared)
+
     def definition(self, namespace: str, name: str) -> NetworkAttachmentDefinition | None:
         """The NetworkAttachmentDefinition of that name."""
         made = self._made.get(("NetworkAttachmentDefinition", namespace, name))
@@ -305,7 +301,7 @@ class EmbeddedCluster(Cluster):
 
     def _make_object(self, document: Document) -> Handle:
         if document.kind not in workload.KINDS:
-            return _Namespace(self, document.name)
+            return _Namespace(self, document.name, read_metadata_maps(document)[0])
         pods = self.create_pods(self._workload_pods(document))
         for pod in pods:
             if isinstance(pod, EmbeddedPod):
@@ -313,9 +309,7 @@ class EmbeddedCluster(Cluster):
         return workload.Workload(document, document.namespace or self.namespace, pods, self.forget)
 
     def _workload_pods(self, document: Document) -> list[PodManifest]:
-        workers = [n.name for n in self._nodes if n.role == "worker"]
-        nodes = workers or [n.name for n in self._nodes]
-        return workload.pods_of(document, self.namespace, nodes)
+        return workload.pods_of(document, self.namespace, self._nodes)
 
     def _make_network(self, definition: NetworkAttachmentDefinition) -> Network:
         return EmbeddedNetwork(self, definition)
@@ -332,7 +326,7 @@ class EmbeddedCluster(Cluster):
 
     def _make_pods(self, manifests: Sequence[PodManifest], *, wait: bool) -> list[Pod]:
         holder = self._live_holder()
-        nodes = schedule(self, manifests)
+        nodes = schedule(self, manifests, self._namespace_labels())
         namespaces = holder.namespaces([m.name for m in manifests])
         pods: list[Pod] = []
         with ExitStack() as undo:
@@ -343,7 +337,7 @@ class EmbeddedCluster(Cluster):
                 pod = EmbeddedPod(self, manifest, node, namespace)
                 undo.callback(pod.tear_down)
                 try:
-                    pod.set_up(self.runtime(node), self._files_on(node))
+                    pod.set_up()
                 except PodError as error:
                     error.node = node.name
                     raise
@@ -351,8 +345,15 @@ class EmbeddedCluster(Cluster):
             undo.pop_all()
         return pods
 
-    def _files_on(self, node: EmbeddedNode) -> Mapping[str, NetworkConfList]:
-        return {node.default_network.name: node.default_network}
+    def _namespace_labels(self) -> dict[str, Mapping[str, str]]:
+        handles = (made.handle for made in self._made.values())
+        return {handle.name: handle.labels for handle in handles if isinstance(handle, _Namespace)}
+
+    def empty(self, namespace: str) -> None:
+        """Delete everything that was made in a Kubernetes namespace, newest first."""
+        for made in list(reversed(self._made.values())):
+            if made.handle.namespace == namespace:
+                made.handle.delete()
 
     def node(self, name: str | Node) -> EmbeddedNode:
         found = super().node(name)
@@ -457,6 +458,31 @@ class EmbeddedCluster(Cluster):
 
 def _role(config: ClusterConfig, number: int) -> str:
     return "control-plane" if number == 0 else "worker"
+
+
+def _kindnet(pod_network: str) -> dict[str, Any]:
+    """The default network as kindnet writes it on a node."""
+    ipam = {
+        "type": "host-local",
+        "dataDir": "/run/cni-ipam-state",
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [[{"subnet": pod_network}]],
+    }
+    plugins = [
+        {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": ipam},
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+    ]
+    return {"cniVersion": "0.3.1", "name": "kindnet", "plugins": plugins}
+
+
+def _filled(content: Any, values: Mapping[str, str]) -> Any:
+    """A file's content with the node's own values in their places."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    if not any(place in text for place in values):
+        return content
+    for place, value in values.items():
+        text = text.replace(place, value)
+    return text
 
 
 def _mac(address: IPAddress) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import platform
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from pytest_multinet.cluster.held_process import HeldProcess, View
+from pytest_multinet.cluster.network import selections_of
 from pytest_multinet.cluster.stack import NetworkStack, Node, Pod
 from pytest_multinet.cni.binary import run_plugin
 from pytest_multinet.cni.runtime import Sandbox
@@ -17,24 +21,40 @@ from pytest_multinet.errors import (
     ExecFailed,
     MultinetError,
     PodError,
+    UsageError,
     WaitTimeout,
 )
-from pytest_multinet.model.attachment import NETWORK_STATUS_ANNOTATION
+from pytest_multinet.model.attachment import (
+    NETWORK_STATUS_ANNOTATION,
+    NETWORKS_ANNOTATION,
+    NetworkSelection,
+    check_interface_names,
+    dump_networks,
+    interface_names,
+)
+from pytest_multinet.model.conf_dir import ConfDir
 from pytest_multinet.model.interface import ExecResult
 from pytest_multinet.model.network_status import NetworkStatus, dump_network_status
 from pytest_multinet.model.pod import Container, PodManifest
-from pytest_multinet.multus.delegates import Delegate, attach, delegates_of, detach
+from pytest_multinet.multus.delegates import (
+    Attached,
+    Delegate,
+    attach,
+    delegate_of,
+    delegates_of,
+    detach,
+)
 from pytest_multinet.net import requests
 from pytest_multinet.net.holder import HeldNamespace, HolderRefused
 from pytest_multinet.probe.local import LocalProber
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.embedded import EmbeddedCluster
-    from pytest_multinet.cni.runtime import Runtime
-    from pytest_multinet.model.nad import NetworkConfList
+    from pytest_multinet.cluster.network import Attachment
 
 UNDERLAY = IPv4Network("172.18.0.0/16")
 POD_NETWORK = IPv4Network("10.244.0.0/16")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as Go calls them
 _EARLY_END = 0.1  # s in which the end of a container's command is a failed start
 
 
@@ -105,13 +125,28 @@ class _RunsPrograms(NetworkStack):
 
 
 class EmbeddedNode(_RunsPrograms, Node):
-    """A node: a namespace with ``eth0`` on the underlay; the host of its pods' CNI plugins."""
+    """A node: a namespace with ``eth0`` on the underlay; the host of its pods' CNI plugins.
+
+    Args:
+        cluster: whose it is; ``number``: its place there.
+        namespace: its network namespace.
+        role: ``control-plane`` or ``worker``.
+        own_labels: labels besides those that every node of its role has.
+    """
 
     def __init__(
-        self, cluster: EmbeddedCluster, namespace: HeldNamespace, role: str, number: int
+        self,
+        cluster: EmbeddedCluster,
+        namespace: HeldNamespace,
+        role: str,
+        number: int,
+        own_labels: Mapping[str, str],
     ) -> None:
         self.name = namespace.name
         self.role = role
+        machine = platform.machine()
+        architecture = {"kubernetes.io/arch": _ARCHITECTURES.get(machine, machine)}
+        self._labels = {**super().labels, **architecture, **own_labels}
         self.number = number
         self.address = UNDERLAY[2 + number]
         self.patience = cluster.config.timeout
@@ -127,10 +162,23 @@ class EmbeddedNode(_RunsPrograms, Node):
     def prober(self) -> LocalProber:
         return self._prober
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self._labels
+
     @cached_property
-    def default_network(self) -> NetworkConfList:
-        """The configuration of the cluster's default network on this node."""
-        return self._cluster.default_network(self)
+    def conf_dir(self) -> ConfDir:
+        """Its CNI configuration files."""
+        return self._cluster.conf_dir(self)
+
+    def read_file(self, path: str) -> str | None:
+        """The text of a file in this node's view; ``None`` where it cannot be read."""
+        found = self.exec(["cat", path])
+        return found.stdout if found.returncode == 0 else None
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file in this node's view; harmless where there is none."""
+        self.exec(["rm", "-f", path])
 
     @property
     def cni_path(self) -> str:
@@ -167,6 +215,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
         self.namespace = manifest.namespace
         self.patience = cluster.config.timeout
         self.node = self._host = node
+        self.uid = str(uuid.uuid4())
         self.sandbox = Sandbox(
             os.urandom(32).hex(), namespace, f"/var/run/netns/cni-{os.urandom(8).hex()}"
         )
@@ -208,7 +257,12 @@ class EmbeddedPod(_RunsPrograms, Pod):
         status = {NETWORK_STATUS_ANNOTATION: dump_network_status(self._status)}
         return {**self.manifest.annotations, **status}
 
-    def set_up(self, runtime: Runtime, on_node: Mapping[str, NetworkConfList]) -> None:
+    @property
+    def _attached(self) -> Attached:
+        runtime = self._cluster.runtime(self._host)
+        return Attached(self.manifest, self.uid, self.sandbox, runtime, self._host)
+
+    def set_up(self) -> None:
         """Attach every network, then start what the containers run.
 
         Raises:
@@ -216,16 +270,62 @@ class EmbeddedPod(_RunsPrograms, Pod):
         """
         rtnl = self.sandbox.namespace.rtnl
         rtnl.execute(requests.set_link(1, up=True, what="set lo up"))
-        default = self._host.default_network
-        lookup = self._cluster.definition
-        self.delegates = delegates_of(self.manifest, default, lookup, on_node)
-        self._status = attach(runtime, self.sandbox, self.manifest, self.delegates)
-        addresses = self._status[0].ips
+        self.delegates = delegates_of(self.manifest, self._cluster.multus_conf(self._host))
+        self._status = attach(self._attached, self.delegates)
+        addresses = [ip for status in self._status if status.default for ip in status.ips]
         self.stack.names = [(str(ip), self.stack.hostname) for ip in addresses]
         self._cluster.hasten(self.sandbox.namespace, [d.interface for d in self.delegates])
         for container in self.manifest.containers:
             if not container.idle:
                 self._start(container)
+
+    def attach(self, *networks: Attachment) -> tuple[NetworkStatus, ...]:
+        wanted = selections_of(networks, self.namespace)
+        for selection in wanted:
+            _check_hot(selection)
+        before = len(self.manifest.networks)
+        selections = _named([*self.manifest.networks, *wanted])
+        default = next(d.interface for d in self.delegates if d.default)
+        check_interface_names(selections, default_interface=default)
+        conf = self._cluster.multus_conf(self._host)
+        delegates = [
+            delegate_of(self.manifest, selection, selection.interface or "", conf)
+            for selection in selections[before:]
+        ]
+        status = attach(self._attached, delegates)
+        self._cluster.hasten(self.sandbox.namespace, [d.interface for d in delegates])
+        self.delegates += delegates
+        self._status += status
+        self._annotate(selections)
+        return status
+
+    def detach(self, *interfaces: str) -> None:
+        known = {d.interface: d for d in self.delegates if not d.default}
+        for interface in interfaces:
+            if interface not in known:
+                raise UsageError(
+                    f"{self.name} has no network attached as {interface!r}; it has "
+                    f"{', '.join(known) or 'none'} besides its default network"
+                )
+        errors = detach(self._attached, [known[interface] for interface in interfaces])
+        self.delegates = [d for d in self.delegates if d.interface not in interfaces]
+        self._status = tuple(s for s in self._status if s.interface not in interfaces)
+        selections = _named(self.manifest.networks)
+        self._annotate([s for s in selections if s.interface not in interfaces])
+        if errors:
+            raise PodError(
+                f"failed to remove delegate: {'; '.join(map(str, errors))}",
+                pod=f"{self.namespace}/{self.name}",
+                node=self.node.name,
+                reason="FailedRemovingInterface",
+            )
+
+    def _annotate(self, selections: Sequence[NetworkSelection]) -> None:
+        """Change the annotation ``networks`` of the running pod."""
+        text = dump_networks(selections, self.namespace)
+        annotations = {**self.manifest.annotations, NETWORKS_ANNOTATION: text}
+        networks = tuple(selections)
+        self.manifest = replace(self.manifest, networks=networks, annotations=annotations)
 
     def _start(self, container: Container) -> None:
         argv = [*container.command, *container.args]
@@ -277,8 +377,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
         """Stop the containers, DEL every attachment, give the namespace back."""
         for process in self.stack.processes:
             process.terminate(grace=0)
-        runtime = self._cluster.runtime(self._host)
-        errors = detach(runtime, self.sandbox, self.manifest, self.delegates)
+        errors = detach(self._attached, self.delegates)
         self.sandbox.namespace.close()
         self.release()
         return errors
@@ -287,3 +386,22 @@ class EmbeddedPod(_RunsPrograms, Pod):
         """Close every descriptor; what is left in the kernel goes with the namespace."""
         self.stack.close()
         self.sandbox.namespace.release()
+
+
+def _named(selections: Sequence[NetworkSelection]) -> list[NetworkSelection]:
+    """The selections with their interfaces: dynamic-networks-controller tells them apart by it."""
+    names = interface_names(selections)
+    return [replace(s, interface=name) for s, name in zip(selections, names, strict=True)]
+
+
+def _check_hot(selection: NetworkSelection) -> None:
+    """Refuse what dynamic-networks-controller 0.3 does not pass on to Multus."""
+    taken = ("name", "namespace", "interface", "ips", "mac", "cni_args")
+    plain = NetworkSelection("")
+    given = [f.name for f in fields(selection) if f.name not in taken]
+    lost = [name for name in given if getattr(selection, name) != getattr(plain, name)]
+    if lost:
+        raise UsageError(
+            f"network {selection.name}: a network that is attached to a running pod takes ips, "
+            f"mac, interface and cni_args; the controller would drop {', '.join(lost)}"
+        )

@@ -8,19 +8,17 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, TypeAlias, cast, overload
 
 from pytest_multinet.cluster.base import Cluster
-from pytest_multinet.cluster.network import Network, NodeLink
+from pytest_multinet.cluster.network import Attachment, Network, NodeLink, selections_of
 from pytest_multinet.cluster.stack import Node, Pod
 from pytest_multinet.errors import UsageError
 from pytest_multinet.model.attachment import (
     NETWORKS_ANNOTATION,
     NetworkSelection,
     dump_networks,
-    parse_networks,
 )
 from pytest_multinet.model.nad import NetworkAttachmentDefinition
 from pytest_multinet.model.topology import MacvlanConfig
 
-Attachment: TypeAlias = "Network | NetworkSelection | str"
 Attachments: TypeAlias = "Attachment | Iterable[Attachment]"
 IDLE = ("sleep", "infinity")
 
@@ -180,7 +178,8 @@ class PodFactory:
         if labels:
             metadata["labels"] = dict(labels)
         metadata["annotations"] = dict(annotations or {})
-        selections = self._selections(networks)
+        given = (networks,) if isinstance(networks, (Network, NetworkSelection, str)) else networks
+        selections = selections_of(given, self.cluster.namespace)
         if selections:
             if NETWORKS_ANNOTATION in metadata["annotations"]:
                 raise UsageError(
@@ -212,24 +211,6 @@ class PodFactory:
             pods = cast("list[Pod]", self.cluster.apply(manifests, wait=wait))
         self._made |= {id(pod): pod for pod in pods if id(pod) not in before}
         return Pods(pods)
-
-    def _selections(self, networks: Attachments) -> list[NetworkSelection]:
-        if isinstance(networks, (Network, NetworkSelection, str)):
-            networks = (networks,)
-        found: list[NetworkSelection] = []
-        for network in networks:
-            if isinstance(network, str):
-                found += parse_networks(network, self.cluster.namespace)
-            elif isinstance(network, NetworkSelection):
-                found.append(network)
-            elif isinstance(network, Network):  # pyright: ignore[reportUnnecessaryIsInstance]
-                found.append(network.attach())
-            else:
-                raise UsageError(
-                    f"networks holds {network!r}; expected a network, network.attach(...), or "
-                    "text such as 'macvlan-conf'"
-                )
-        return found
 
     def _unused_name(self) -> str:
         taken = {pod.name for pod in self.cluster.pods()}

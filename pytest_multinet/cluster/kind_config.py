@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_multinet.errors import ManifestError, UsageError
+from pytest_multinet.errors import ManifestError, NeedsCapability, UsageError
 from pytest_multinet.model.manifest import load_documents
 from pytest_multinet.model.nested import items, mapping
 from pytest_multinet.model.topology import ClusterConfig, check_cluster_name
@@ -19,6 +19,8 @@ _IN_SPEC = (
     "node_image",
     "disable_default_cni",
     "default_cni",
+    "namespace_isolation",
+    "global_namespaces",
     "kube_proxy_mode",
     "feature_gates",
     "extra_mounts",
@@ -82,6 +84,15 @@ def node_names(config: ClusterConfig) -> tuple[str, ...]:
     return tuple(names)
 
 
+def node_labels(config: ClusterConfig) -> list[dict[str, str]]:
+    """The labels that a kind configuration gives each node: control planes first, then workers."""
+    if config.kind_config is None:
+        return [{} for _ in range(config.nodes)]
+    nodes = _nodes(read_kind_config(config.kind_config))
+    nodes.sort(key=lambda node: node.get("role", "control-plane") != "control-plane")
+    return [mapping(node, "labels") for node in nodes]
+
+
 def generated(config: ClusterConfig) -> dict[str, Any]:
     """The kind configuration that fulfils ``config``."""
     mounts = [
@@ -134,7 +145,17 @@ def node_images(config: ClusterConfig) -> tuple[str, ...]:
 
 
 def specification(config: ClusterConfig) -> dict[str, Any]:
-    """What makes two clusters the same; files count by their content."""
+    """What makes two clusters the same; files count by their content.
+
+    Raises:
+        NeedsCapability: the configuration has what only embedded can give.
+    """
+    if config.cni_conf:
+        raise NeedsCapability(
+            "embedded",
+            f"ClusterConfig.cni_conf ({', '.join(config.cni_conf)}) puts files on nodes of the "
+            "embedded backend only",
+        )
     fields = config.to_dict()
     spec = {name: fields[name] for name in _IN_SPEC}
     for name in ("kind_config", "multus_manifest"):

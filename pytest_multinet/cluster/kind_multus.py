@@ -16,7 +16,7 @@ from pytest_multinet.cluster.pod_wait import (
     watching,
 )
 from pytest_multinet.cluster.rest import ApiError
-from pytest_multinet.errors import MultinetError, MultusError, PodError
+from pytest_multinet.errors import MultinetError, MultusError, PodError, UsageError
 from pytest_multinet.model.nested import mapping
 from pytest_multinet.multus import install
 
@@ -67,6 +67,13 @@ class KindMultus(Multus):
     def _apply(self) -> None:
         config = self._cluster.config
         documents = install.manifest(config.multus_mode, config.multus_manifest)
+        if config.namespace_isolation:
+            if config.multus_manifest is not None:
+                raise UsageError(
+                    f"namespace_isolation goes into our manifest of Multus; set it in "
+                    f"{config.multus_manifest} instead"
+                )
+            documents = install.with_isolation(documents, config.global_namespaces)
         with self._cluster.timeline.stage("apply Multus"):
             if config.multus_manifest is None and config.multus_mode == "thin":
                 service = self._cluster.kube.get("/api/v1/namespaces/default/services/kubernetes")

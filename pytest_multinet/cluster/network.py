@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_multinet.cluster.stack import Handle, Node
-from pytest_multinet.model.attachment import NetworkSelection
+from pytest_multinet.errors import UsageError
+from pytest_multinet.model.attachment import NetworkSelection, parse_networks
 from pytest_multinet.model.nad import NetworkAttachmentDefinition
 from pytest_multinet.model.topology import LinkConfig
 
@@ -52,6 +53,32 @@ class Network(Handle):
             default_route=None if default_route is None else tuple(default_route),
             cni_args=dict(cni_args or {}),
         )
+
+
+Attachment: TypeAlias = "Network | NetworkSelection | str"
+
+
+def selections_of(networks: Iterable[Attachment], namespace: str) -> list[NetworkSelection]:
+    """What the annotation says of networks, selections, and texts in its short form.
+
+    Args:
+        networks: in the order in which they are attached.
+        namespace: of the pod, for texts that name none.
+    """
+    found: list[NetworkSelection] = []
+    for network in networks:
+        if isinstance(network, str):
+            found += parse_networks(network, namespace)
+        elif isinstance(network, NetworkSelection):
+            found.append(network)
+        elif isinstance(network, Network):  # pyright: ignore[reportUnnecessaryIsInstance]
+            found.append(network.attach())
+        else:
+            raise UsageError(
+                f"networks holds {network!r}; expected a network, network.attach(...), or "
+                "text such as 'macvlan-conf'"
+            )
+    return found
 
 
 class NodeLink(Handle):

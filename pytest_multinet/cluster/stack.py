@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_multinet.cluster.process import Process
-from pytest_multinet.errors import UsageError
+from pytest_multinet.errors import NeedsCapability, UsageError
 from pytest_multinet.model.interface import (
     ArpResult,
     ConnectResult,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pytest_multinet.cluster.base import Cluster
+    from pytest_multinet.cluster.network import Attachment
     from pytest_multinet.probe.capture import Capture
 
 Target: TypeAlias = "str | IPAddress | NetworkStack"
@@ -310,6 +311,14 @@ class Node(NetworkStack):
     role: str
     address: IPAddress
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels, as far as this side knows them: those that every node of its role has."""
+        labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux"}
+        if self.role == "control-plane":
+            labels["node-role.kubernetes.io/control-plane"] = ""
+        return labels
+
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.address}>"
 
@@ -340,6 +349,34 @@ class Pod(NetworkStack, Handle):
     def labels(self) -> Mapping[str, str]:
         """Its labels."""
         return self.manifest.labels
+
+    def attach(self, *networks: Attachment) -> tuple[NetworkStatus, ...]:
+        """Attach the running pod to further networks, by changing its annotation ``networks``.
+
+        Multus does that where the dynamic-networks-controller runs.  Every network of the pod
+        then has its interface's name in the annotation, since the controller needs it.
+
+        Args:
+            networks: networks, ``network.attach(...)`` with addresses, MAC, interface, cni-args,
+                or text such as ``macvlan-conf@net5``.
+
+        Returns:
+            Their entries of ``network-status``.
+
+        Raises:
+            NeedsCapability: the backend has no dynamic-networks-controller.
+            PodError: one could not be attached; those of this call are detached again.
+        """
+        raise _no_hot_plug(self)
+
+    def detach(self, *interfaces: str) -> None:
+        """Take the running pod off networks, by the names of their interfaces in the pod.
+
+        Raises:
+            NeedsCapability: the backend has no dynamic-networks-controller.
+            UsageError: no network is attached by that name.
+        """
+        raise _no_hot_plug(self)
 
     def ip(self, interface: str = "eth0", version: int | None = None) -> IPAddress:
         """Its first address on ``interface``, link-local addresses last."""
@@ -375,3 +412,12 @@ class Pod(NetworkStack, Handle):
 
     def __repr__(self) -> str:
         return f"<Pod {self.namespace}/{self.name} on {self.node.name}>"
+
+
+def _no_hot_plug(pod: Pod) -> NeedsCapability:
+    return NeedsCapability(
+        "embedded",
+        f"pod {pod.namespace}/{pod.name}: networks of a running pod change on the embedded "
+        f"backend only; on {pod.cluster.backend} that takes Multus' dynamic-networks-controller, "
+        "which is not installed",
+    )

@@ -30,6 +30,7 @@ from pytest_multinet.model.fields import (
 )
 from pytest_multinet.model.nad import read_metadata_maps
 from pytest_multinet.model.names import nearest, validate_name
+from pytest_multinet.model.placement import ANYWHERE, Placement, read_placement
 
 if TYPE_CHECKING:
     from pytest_multinet.model.manifest import Document
@@ -115,6 +116,7 @@ class PodManifest:
         labels, annotations: of the object, verbatim.
         node_name: node that it is bound to, past the scheduler.
         node_selector: labels that the node must have.
+        placement: its affinity and tolerations.
         containers: at least one.
         networks: the annotation's networks, in order.
         default_network: what replaces the cluster's default network, or ``None``.
@@ -128,6 +130,7 @@ class PodManifest:
     annotations: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     node_name: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    placement: Placement = ANYWHERE
     containers: tuple[Container, ...] = ()
     networks: tuple[NetworkSelection, ...] = ()
     default_network: NetworkSelection | None = None
@@ -180,6 +183,7 @@ class PodManifest:
             annotations=annotations,
             node_name=node_name or None,
             node_selector=read_string_map(spec, "nodeSelector", ("spec",), error),
+            placement=read_placement(spec, namespace, error),
             containers=_containers(spec, error),
             networks=networks,
             default_network=default_network,

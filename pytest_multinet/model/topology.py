@@ -88,6 +88,13 @@ class ClusterConfig(Spec):
         disable_default_cni: kind's ``networking.disableDefaultCNI``; ``default_cni`` is then
             the conflist that is put on the nodes.
         default_cni: CNI conflist (mapping) of the default network; ``None`` is kindnet's.
+        cni_conf: files of ``/etc/cni/net.d`` on every node besides the default network's, name to
+            content (a mapping, or JSON text): what a NetworkAttachmentDefinition without
+            ``spec.config`` names; the lexically first is the default network;
+            ``<network>/<name>.conf`` adds a plugin to that network's chain (embedded only).
+        namespace_isolation: Multus' ``namespaceIsolation``: pods may use networks of their own
+            namespace and of ``global_namespaces`` only.
+        global_namespaces: Multus' ``globalNamespaces``.
         kube_proxy_mode: ``iptables``, ``ipvs``, ``nftables`` or ``none`` (kind only).
         feature_gates: Kubernetes feature gates (kind only).
         extra_mounts: host path to node path, on every node (kind only).
@@ -114,6 +121,9 @@ class ClusterConfig(Spec):
     kind_config: Path | None = None
     disable_default_cni: bool = False
     default_cni: Mapping[str, Any] | None = None
+    cni_conf: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    namespace_isolation: bool = False
+    global_namespaces: tuple[str, ...] = ("default",)
     kube_proxy_mode: str | None = None
     feature_gates: Mapping[str, bool] = field(default_factory=dict[str, bool])
     extra_mounts: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -133,6 +143,13 @@ class ClusterConfig(Spec):
         _check(1 <= self.nodes <= 100, "nodes", self.nodes, "1 to 100 nodes")
         _check(self.timeout > 0, "timeout", self.timeout, "seconds above 0")
         _check(self.cni in ("native", "real"), "cni", self.cni, "native or real")
+        if self.cni_conf:
+            from pytest_multinet.model.conf_dir import check_conf_files
+
+            check_conf_files(self.cni_conf)
+        for namespace in self.global_namespaces:
+            ok = bool(_DNS_LABEL.fullmatch(namespace))
+            _check(ok, "global_namespaces", namespace, "names of namespaces")
         modes = ("thick", "thin")
         _check(self.multus_mode in modes, "multus_mode", self.multus_mode, "thick or thin")
         for name in ("kind_config", "multus_manifest", "cni_plugins", "bundle"):

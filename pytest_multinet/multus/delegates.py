@@ -14,15 +14,61 @@ from typing import Any
 
 from pytest_multinet.cni.result import Result
 from pytest_multinet.cni.runtime import Runtime, Sandbox
-from pytest_multinet.errors import CniError, MultinetError, NetlinkError, PodError
-from pytest_multinet.model.attachment import NetworkSelection, interface_names
+from pytest_multinet.errors import CniError, ManifestError, MultinetError, NetlinkError, PodError
+from pytest_multinet.model.attachment import (
+    NETWORKS_ANNOTATION,
+    NetworkSelection,
+    interface_names,
+)
+from pytest_multinet.model.conf_dir import ConfDir
 from pytest_multinet.model.nad import NetworkAttachmentDefinition, NetworkConf, NetworkConfList
-from pytest_multinet.model.network_status import NetworkStatus
+from pytest_multinet.model.network_status import Dns, NetworkStatus
 from pytest_multinet.model.pod import PodManifest
+from pytest_multinet.multus import device_info
 from pytest_multinet.net import decode, requests
 
 Lookup = Callable[[str, str], NetworkAttachmentDefinition | None]
 DEFAULT_INTERFACE = "eth0"
+
+
+@dataclass(frozen=True, slots=True)
+class MultusConf:
+    """How Multus is configured on a node.
+
+    Attributes:
+        files: the node's CNI configuration files: the cluster's default network, and what
+            definitions without ``spec.config`` name.
+        lookup: finds a NetworkAttachmentDefinition by namespace and name.
+        global_namespaces: whose networks every pod may use besides those of its own namespace;
+            ``None``: no namespace isolation.
+    """
+
+    files: ConfDir
+    lookup: Lookup
+    global_namespaces: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The pod and the place that delegates are attached to.
+
+    Attributes:
+        manifest: the pod; ``uid``: its identity.
+        sandbox: its namespace.
+        runtime: the CNI runtime of its node.
+        files: the node's file system, where plugins leave device information.
+    """
+
+    manifest: PodManifest
+    uid: str
+    sandbox: Sandbox
+    runtime: Runtime
+    files: device_info.NodeFiles
+
+    @property
+    def name(self) -> str:
+        """``namespace/name`` of the pod."""
+        return f"{self.manifest.namespace}/{self.manifest.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +82,7 @@ class Delegate:
             the cluster's default network.
         selection: what asked for it; ``None`` for the cluster's default network.
         default: whether it is the pod's default network.
+        gateways: what replaces the interface's default routes; ``None``: they stay.
     """
 
     network: NetworkConfList
@@ -43,71 +90,102 @@ class Delegate:
     name: str
     selection: NetworkSelection | None = None
     default: bool = False
+    gateways: tuple[str, ...] | None = None
 
 
-def delegates_of(
-    manifest: PodManifest,
-    default: NetworkConfList,
-    lookup: Lookup,
-    on_node: Mapping[str, NetworkConfList],
-) -> list[Delegate]:
+def delegates_of(manifest: PodManifest, conf: MultusConf) -> list[Delegate]:
     """The delegates of a pod in the order of their ADD.
 
-    Args:
-        manifest: the pod.
-        default: the cluster's default network.
-        lookup: finds a NetworkAttachmentDefinition by namespace and name.
-        on_node: configuration files of the node by network name, for definitions without
-            ``spec.config``.
-
     Raises:
-        PodError: a network does not exist, or has no configuration.
+        PodError: a network does not exist, has no configuration, or is out of bounds.
     """
     chosen = manifest.default_network
     if chosen is None:
-        first = Delegate(default, DEFAULT_INTERFACE, default.name, default=True)
+        network = _default_network(manifest, conf)
+        first = Delegate(network, DEFAULT_INTERFACE, network.name, default=True)
     else:
-        network = _load(manifest, chosen, lookup, on_node)
+        network = _load(manifest, chosen, conf)
         interface = chosen.interface or DEFAULT_INTERFACE
-        name = f"{chosen.namespace}/{chosen.name}"
-        first = Delegate(network, interface, name, chosen, default=True)
-    out = [first]
+        first = Delegate(network, interface, _shown(chosen), chosen, default=True)
+    found = [first]
     names = interface_names(manifest.networks)
     for selection, interface in zip(manifest.networks, names, strict=True):
-        network = _load(manifest, selection, lookup, on_node)
-        name = f"{selection.namespace}/{selection.name}"
-        out.append(Delegate(network, interface, name, selection))
-    return out
+        found.append(delegate_of(manifest, selection, interface, conf))
+    # One `default-route` takes the default routes of every interface away.  Multus looks for it
+    # when the pod has the annotation `networks`; without, a gateway still counts where it stands.
+    routed = bool(manifest.annotations.get(NETWORKS_ANNOTATION)) and any(
+        d.selection is not None and d.selection.default_route is not None for d in found
+    )
+    return [replace(d, gateways=_gateways(d.selection, routed)) for d in found]
 
 
-def _load(
-    manifest: PodManifest,
-    selection: NetworkSelection,
-    lookup: Lookup,
-    on_node: Mapping[str, NetworkConfList],
-) -> NetworkConfList:
-    definition = lookup(selection.namespace, selection.name)
-    pod = f"{manifest.namespace}/{manifest.name}"
+def delegate_of(
+    manifest: PodManifest, selection: NetworkSelection, interface: str, conf: MultusConf
+) -> Delegate:
+    """The delegate of one selection of the annotation ``networks``.
+
+    Raises:
+        PodError: as :func:`delegates_of`.
+    """
+    shared = conf.global_namespaces
+    own = manifest.namespace
+    if shared is not None and selection.namespace not in (own, *shared):
+        others = ", ".join(shared) or "no other"
+        raise _refused(
+            manifest,
+            "GetNetworkDelegates: namespace isolation enabled, annotation violates permission, "
+            f"pod is in namespace {own} but refers to target namespace {selection.namespace}",
+            f"pods may use networks of their own namespace and of {others}: put the network "
+            "there, or name its namespace in global_namespaces",
+        )
+    return Delegate(_load(manifest, selection, conf), interface, _shown(selection), selection)
+
+
+def _gateways(selection: NetworkSelection | None, routed: bool) -> tuple[str, ...] | None:
+    wanted = selection.default_route if selection is not None else None
+    return (wanted or ()) if routed else (wanted or None)
+
+
+def _shown(selection: NetworkSelection) -> str:
+    return f"{selection.namespace}/{selection.name}"
+
+
+def _default_network(manifest: PodManifest, conf: MultusConf) -> NetworkConfList:
+    try:
+        return conf.files.primary()
+    except ManifestError as error:
+        message = f"failed to get clusterNetwork: {error}"
+        raise _refused(manifest, message, "look at cni_conf and default_cni") from error
+
+
+def _load(manifest: PodManifest, selection: NetworkSelection, conf: MultusConf) -> NetworkConfList:
+    definition = conf.lookup(selection.namespace, selection.name)
     if definition is None:
-        raise PodError(
+        raise _refused(
+            manifest,
             f"cannot find a network-attachment-definition ({selection.name}) "
             f"in namespace ({selection.namespace})",
-            pod=pod,
-            reason="FailedCreatePodSandBox",
-            hint="apply it first; a network is looked up in the pod's namespace unless "
+            "apply it first; a network is looked up in the pod's namespace unless "
             "the selection names another",
         )
-    network = definition.config or on_node.get(definition.name)
+    network = definition.config
     if network is None:
-        files = ", ".join(on_node) or "none"
-        raise PodError(
-            f"getCNIConfigFromFile: no network named {definition.name!r} on the node",
-            pod=pod,
-            reason="FailedCreatePodSandBox",
-            hint=f"the NetworkAttachmentDefinition has no spec.config, so a CNI configuration "
-            f"file of that name must be on the node; there: {files}",
-        )
+        try:
+            network = conf.files.named(definition.name)
+        except ManifestError as error:
+            there = ", ".join(f"{file} ({name})" for file, name in conf.files.networks.items())
+            raise _refused(
+                manifest,
+                f"GetCNIConfig: err in GetCNIConfigFromFile: {error}",
+                "the NetworkAttachmentDefinition has no spec.config, so a CNI configuration "
+                f"file of that name must be on the node; there: {there or 'none'}",
+            ) from error
     return _with_cni_args(network, selection.cni_args) if selection.cni_args else network
+
+
+def _refused(manifest: PodManifest, message: str, hint: str) -> PodError:
+    pod = f"{manifest.namespace}/{manifest.name}"
+    return PodError(message, pod=pod, reason="FailedCreatePodSandBox", hint=hint)
 
 
 def _with_cni_args(network: NetworkConfList, cni_args: Mapping[str, Any]) -> NetworkConfList:
@@ -121,67 +199,84 @@ def _with_cni_args(network: NetworkConfList, cni_args: Mapping[str, Any]) -> Net
     return replace(network, plugins=tuple(merged(p) for p in network.plugins))
 
 
-def attach(
-    runtime: Runtime, sandbox: Sandbox, manifest: PodManifest, delegates: Sequence[Delegate]
-) -> tuple[NetworkStatus, ...]:
+# --- ADD and DEL ----------------------------------------------------------------------------
+
+
+def attach(pod: Attached, delegates: Sequence[Delegate]) -> tuple[NetworkStatus, ...]:
     """ADD every delegate in order and tell the network status.
 
     Raises:
         PodError: one delegate failed; it and those before it have been taken down again.
     """
     statuses: list[NetworkStatus] = []
-    # One `default-route` in the pod takes every other default route away (Multus 4.1).
-    routed = any(d.selection and d.selection.default_route is not None for d in delegates)
     for position, delegate in enumerate(delegates):
         try:
-            result = runtime.add(
-                delegate.network,
-                sandbox,
-                delegate.interface,
-                args=_args(manifest, sandbox, delegate.selection),
-                runtime_config=_runtime_config(delegate.selection),
-            )
-            if routed:
-                _set_default_route(sandbox, delegate)
+            statuses += _add(pod, delegate)
         except (CniError, NetlinkError) as error:
-            detach(runtime, sandbox, manifest, delegates[: position + 1])
-            raise _failed(manifest, delegate, error) from error
+            detach(pod, delegates[: position + 1])
+            raise _failed(pod, delegate, error) from error
         except BaseException:
-            detach(runtime, sandbox, manifest, delegates[: position + 1])
+            detach(pod, delegates[: position + 1])
             raise
-        statuses.append(_status(delegate, result))
     return tuple(statuses)
 
 
-def detach(
-    runtime: Runtime, sandbox: Sandbox, manifest: PodManifest, delegates: Sequence[Delegate]
-) -> list[MultinetError]:
+def detach(pod: Attached, delegates: Sequence[Delegate]) -> list[MultinetError]:
     """DEL every delegate in reverse; goes on past errors and returns them."""
     errors: list[MultinetError] = []
     for delegate in reversed(delegates):
+        config = _runtime_config(pod, delegate)
         try:
-            runtime.delete(
+            pod.runtime.delete(
                 delegate.network,
-                sandbox,
+                pod.sandbox,
                 delegate.interface,
-                args=_args(manifest, sandbox, delegate.selection),
-                runtime_config=_runtime_config(delegate.selection),
+                args=_identity(pod),
+                runtime_config=config,
             )
         except MultinetError as error:
             errors.append(error)
+        if device_info.CAPABILITY in config:
+            pod.files.remove_file(config[device_info.CAPABILITY])
     return errors
 
 
-def _args(
-    manifest: PodManifest, sandbox: Sandbox, selection: NetworkSelection | None
-) -> dict[str, str]:
-    """CNI_ARGS: the pod's identity, and addresses and MAC even without their capability."""
-    args = {
+def _add(pod: Attached, delegate: Delegate) -> list[NetworkStatus]:
+    if pod.sandbox.namespace.rtnl.index(delegate.interface) is not None:
+        kind = "" if delegate.network.is_list else delegate.network.plugins[0].type
+        raise CniError(
+            f'DelegateAdd: cannot set "{kind}" interface name to "{delegate.interface}": '
+            f"validateIfName: interface name {delegate.interface} already exists"
+        )
+    config = _runtime_config(pod, delegate)
+    result = pod.runtime.add(
+        delegate.network,
+        pod.sandbox,
+        delegate.interface,
+        args={**_identity(pod), **_requests(delegate.selection)},
+        runtime_config=config,
+    )
+    if delegate.gateways is not None and (result.interfaces or result.ips):
+        _set_default_route(pod, delegate, delegate.gateways)
+    file = config.get(device_info.CAPABILITY)
+    device = device_info.read(pod.files, file) if file else None
+    return _statuses(delegate, result, device)
+
+
+def _identity(pod: Attached) -> dict[str, str]:
+    """CNI_ARGS of every call: whose it is."""
+    return {
         "IgnoreUnknown": "true",
-        "K8S_POD_NAMESPACE": manifest.namespace,
-        "K8S_POD_NAME": manifest.name,
-        "K8S_POD_INFRA_CONTAINER_ID": sandbox.container_id,
+        "K8S_POD_NAMESPACE": pod.manifest.namespace,
+        "K8S_POD_NAME": pod.manifest.name,
+        "K8S_POD_INFRA_CONTAINER_ID": pod.sandbox.container_id,
+        "K8S_POD_UID": pod.uid,
     }
+
+
+def _requests(selection: NetworkSelection | None) -> dict[str, str]:
+    """CNI_ARGS of ADD: addresses and MAC, with their capability or without."""
+    args: dict[str, str] = {}
     if selection is not None:
         if selection.mac is not None:
             args["MAC"] = selection.mac
@@ -190,9 +285,13 @@ def _args(
     return args
 
 
-def _runtime_config(selection: NetworkSelection | None) -> dict[str, Any]:
-    """What plugins that declare the capability get as ``runtimeConfig``."""
-    if selection is None:
+def _runtime_config(pod: Attached, delegate: Delegate) -> dict[str, Any]:
+    """What plugins that declare the capability get as ``runtimeConfig``.
+
+    The pod's default network gets none of it, not even where an annotation has chosen it.
+    """
+    selection = delegate.selection
+    if selection is None or delegate.default:
         return {}
     config: dict[str, Any] = {}
     if selection.ips:
@@ -207,12 +306,19 @@ def _runtime_config(selection: NetworkSelection | None) -> dict[str, Any]:
         config["infinibandGUID"] = selection.infiniband_guid
     if selection.device_id is not None:
         config["deviceID"] = selection.device_id
+        config[device_info.CAPABILITY] = device_info.path_of(
+            delegate.name, pod.sandbox.container_id, delegate.interface
+        )
     return config
 
 
-def _set_default_route(sandbox: Sandbox, delegate: Delegate) -> None:
-    """Remove the interface's default routes, then set those that the pod asked for."""
-    rtnl = sandbox.namespace.rtnl
+def _set_default_route(pod: Attached, delegate: Delegate, gateways: Sequence[str]) -> None:
+    """Remove the interface's default routes, then set those that the pod asked for.
+
+    Raises:
+        PodError: the kernel refuses the last gateway; that of an earlier one Multus only logs.
+    """
+    rtnl = pod.sandbox.namespace.rtnl
     index = rtnl.index(delegate.interface)
     if index is None:
         return
@@ -227,16 +333,28 @@ def _set_default_route(sandbox: Sandbox, delegate: Delegate) -> None:
         for route in decode.routes(rtnl, {index: delegate.interface})
         if route.default and route.interface == delegate.interface
     ]
-    for gateway in (delegate.selection.default_route or ()) if delegate.selection else ():
-        address = ip_address(gateway)
-        anywhere = ip_address("0.0.0.0" if address.version == 4 else "::")  # noqa: S104
-        messages.append(requests.route((anywhere, 0), index=index, gateway=address))
     if messages:
         rtnl.execute(*messages)
+    failed: NetlinkError | None = None
+    for gateway in gateways:
+        address = ip_address(gateway)
+        anywhere = ip_address("0.0.0.0" if address.version == 4 else "::")  # noqa: S104
+        failed = None
+        try:
+            rtnl.execute(requests.route((anywhere, 0), index=index, gateway=address))
+        except NetlinkError as error:
+            failed = error
+    if failed is not None:
+        raise PodError(
+            f"[{pod.name}/{pod.uid}]: error setting default gateway: {failed.strerror}",
+            pod=pod.name,
+            reason="FailedCreatePodSandBox",
+            hint=f"network {delegate.name}: default-route {', '.join(gateways)} is not in reach "
+            f"of an address of {delegate.interface}",
+        ) from failed
 
 
-def _failed(manifest: PodManifest, delegate: Delegate, error: CniError | NetlinkError) -> PodError:
-    pod = f"{manifest.namespace}/{manifest.name}"
+def _failed(pod: Attached, delegate: Delegate, error: CniError | NetlinkError) -> PodError:
     hint = error.hint if isinstance(error, CniError) else None
     if isinstance(error, CniError) and hint:
         error = CniError(
@@ -247,30 +365,33 @@ def _failed(manifest: PodManifest, delegate: Delegate, error: CniError | Netlink
             command=error.command,
         )
     return PodError(
-        f"[{pod}:{delegate.network.name}]: error adding container to network "
+        f"[{pod.name}/{pod.uid}:{delegate.network.name}]: error adding container to network "
         f'"{delegate.network.name}": {error}',
-        pod=pod,
+        pod=pod.name,
         reason="FailedCreatePodSandBox",
         hint=f"network {delegate.name}: {hint}" if hint else f"network {delegate.name}",
     )
 
 
-def _status(delegate: Delegate, result: Result) -> NetworkStatus:
-    """One entry of ``network-status``; the interface is the one inside the sandbox."""
-    interface, mac = delegate.interface, ""
-    for seen in result.interfaces:
-        if seen.sandbox:
-            interface, mac = seen.name, seen.mac
-    gateways = tuple(
-        "<nil>" if route.gw is None else str(route.gw)
-        for route in result.routes
-        if route.dst.prefixlen == 0
-    )
-    return NetworkStatus(
-        name=delegate.name,
-        interface=interface,
-        ips=tuple(ip.address.ip for ip in result.ips),
-        mac=mac,
-        default=delegate.default,
-        gateway=gateways,
-    )
+def _statuses(
+    delegate: Delegate, result: Result, device: Mapping[str, Any] | None
+) -> list[NetworkStatus]:
+    """An entry of ``network-status`` for every interface that the plugins told in the sandbox."""
+    gateways = tuple(str(r.gw or "<nil>") for r in result.routes if int(r.dst.ip) == 0)
+    told = result.dns
+    dns = Dns(told.nameservers, told.domain or None, told.search, told.options)
+    return [
+        NetworkStatus(
+            name=delegate.name,
+            interface=interface.name,
+            ips=tuple(ip.address.ip for ip in result.ips if ip.interface == index),
+            mac=interface.mac,
+            mtu=interface.mtu or None,
+            default=delegate.default,
+            dns=dns,
+            device_info=device,
+            gateway=gateways,
+        )
+        for index, interface in enumerate(result.interfaces)
+        if interface.sandbox
+    ]

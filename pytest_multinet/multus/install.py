@@ -34,6 +34,7 @@ ESTABLISHED = "CRD established"
 CANARY = "canary pod attached"
 POINTS = (PRIMARY, FIRST, EXECUTABLE, DAEMON, ESTABLISHED, CANARY)
 
+_DAEMON_CONFIG = "daemon-config.json"
 _MULTUS_FILE = re.compile(r"00-multus.*\.conf(list)?")
 _CONFIGURATION = re.compile(r".*\.(conf|conflist|json)")
 
@@ -86,6 +87,30 @@ def manifest(mode: Literal["thick", "thin"], given: Path | None = None) -> list[
     if not any(d.kind == "DaemonSet" for d in documents):
         raise UsageError(f"the Multus manifest {given} has no DaemonSet")
     return documents
+
+
+def with_isolation(
+    documents: Iterable[Document], global_namespaces: Sequence[str]
+) -> list[Document]:
+    """Our manifest with ``namespaceIsolation``.
+
+    Thick: in the daemon's configuration, which it merges into each request's; thin: as arguments
+    of the entry point.
+    """
+    shared = ",".join(global_namespaces)
+    changed = copy.deepcopy(list(documents))
+    for document in changed:
+        settings = mapping(document.data, "data")
+        if document.kind == "ConfigMap" and _DAEMON_CONFIG in settings:
+            daemon = json.loads(settings[_DAEMON_CONFIG])
+            daemon |= {"namespaceIsolation": True, "globalNamespaces": shared}
+            settings[_DAEMON_CONFIG] = json.dumps(daemon, indent=2)
+        elif document.kind == "DaemonSet":
+            for container in document.data["spec"]["template"]["spec"]["containers"]:
+                if "/thin_entrypoint" in container["command"]:
+                    isolated = ["--namespace-isolation=true", f"--global-namespaces={shared}"]
+                    container["args"] = [*container["args"], *isolated]
+    return changed
 
 
 def in_order(documents: Iterable[Document]) -> list[Document]:

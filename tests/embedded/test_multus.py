@@ -165,7 +165,7 @@ def test_network_without_config_names_a_file_on_the_node():
 
 def test_network_without_config_and_file_is_refused(cluster):
     cluster.apply(raw_network("nofile", ""))
-    with pytest.raises(PodError, match="no network named 'nofile' on the node"):
+    with pytest.raises(PodError, match="no network available in the name nofile in cni dir"):
         cluster.apply(pod("pod1", {"name": "nofile"}))
 
 
