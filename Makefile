@@ -31,7 +31,7 @@ help: ## List the commands
 lint: $(BIN)/.installed ## Format check, ruff, pyright
 	$(BIN)/tox run -q -e lint
 
-soak: $(BIN)/.installed ## Long runs: 1,000 seed runs, 200 kills; prints a summary
+soak: $(BIN)/.installed ## Long runs: 1,000 seed runs, 200 kills, 24 on kind; prints a summary
 	$(BIN)/python -m tests.soak
 
 test: $(BIN)/.installed ## Every test that can run here; names what it skipped

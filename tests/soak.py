@@ -1,6 +1,7 @@
 """Long runs, outside of CI's patience: `make soak` prints their summary.
 
-``python -m tests.soak [seeds] [kills]``: by default both, 1,000 seed runs and 200 kills.
+``python -m tests.soak [seeds] [kills] [kind]``: by default all: 1,000 seed runs, 200 kills on
+embedded, 24 on kind, which take about half an hour.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+from pytest_multinet.cluster import kind
 from pytest_multinet.cluster.embedded import open_cluster
 from pytest_multinet.model.topology import ClusterConfig
 
 from .embedded.crash import kill_once
+from .kind.crash import kill_once as kill_once_on_kind
 
 SEED = Path(__file__).parent / "data" / "seed"
-RUNS, KILLS, PINGS = 1000, 200, 3
+RUNS, KILLS, KIND_KILLS, PINGS = 1000, 200, 24, 3
 
 
 def seeds() -> bool:
@@ -63,10 +66,35 @@ def kills() -> bool:
     return not bad
 
 
+def kind_kills() -> bool:
+    """R2 on kind: what such a run leaves, the next run or ``multinet gc`` removes."""
+    reason = kind.unusable_reason()
+    if reason is not None:
+        print(f"R2 kind: not tried, kind cannot be used here: {reason}")
+        return False
+    bad: list[object] = []
+    spread: Counter[str] = Counter()
+    for seed in range(KIND_KILLS):
+        kill = kill_once_on_kind(seed)
+        spread[kill.phase] += 1
+        before = ", ".join(f"{count} {name}" for name, count in kill.before.items())
+        after = f"{len(kill.left)} left" if kill.left else "nothing left"
+        print(
+            f"  {kill.phase:<13} {kill.victim:<13} left {before}; {kill.reaper}: {after}",
+            flush=True,
+        )
+        if kill.left:
+            bad.append(kill)
+            print(f"  {kill}\n{kill.said}", flush=True)
+    moments = ", ".join(f"{count} {phase}" for phase, count in spread.items())
+    print(f"R2 kind: {KIND_KILLS} kills ({moments}), {len(bad)} left something")
+    return not bad
+
+
 def main() -> int:
     """Run what was asked for; 1 where something failed."""
-    wanted = sys.argv[1:] or ["seeds", "kills"]
-    results = [{"seeds": seeds, "kills": kills}[name]() for name in wanted]
+    runs = {"seeds": seeds, "kills": kills, "kind": kind_kills}
+    results = [runs[name]() for name in sys.argv[1:] or runs]
     return 0 if all(results) else 1
 
 

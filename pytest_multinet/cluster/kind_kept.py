@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_multinet.cluster import kind_failure
 from pytest_multinet.cluster.engine import Container, Engine
+from pytest_multinet.cluster.kind_orphan import end_creation
 from pytest_multinet.cluster.kind_program import KindProgram
 from pytest_multinet.cluster.record import Record, RecordFolder, lock_owner, read_record
 from pytest_multinet.cluster.rest import KubeApi
@@ -110,7 +111,7 @@ def remove_remains(
     kind: KindProgram, folder: RecordFolder, there: Sequence[Container], stages: Stages
 ) -> None:
     """Remove what a run left that ended before it could, or that was kept."""
-    if there:
+    if end_creation(folder.kubeconfig) or there:
         with stages.stage(f"remove what was left of {folder.name}"):
             run = kind.run("delete", "cluster", "--name", folder.name)
             if run.returncode:
