@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
+from pytest_multinet.cli.colour import Colours
 from pytest_multinet.errors import BackendUnavailable
 from pytest_multinet.session.backend import AUTO, choose, unusable_reason
 from pytest_multinet.session.capabilities import (
@@ -53,8 +55,9 @@ def _backends() -> Iterator[Finding]:
 def _show(findings: Iterable[Finding]) -> None:
     findings = list(findings)
     width = max(_WIDTH, *(len(finding.name) for finding in findings))
+    colours = Colours(sys.stdout)
     for finding in findings:
-        state = "ok     " if finding.ok else "missing"
+        state = colours.good("ok     ") if finding.ok else colours.weak("missing")
         print(f"{finding.name:<{width}}  {state}  {finding.detail}".rstrip())
         if finding.to_do:
             print(f"{'':<{width}}           to do: {finding.to_do}")

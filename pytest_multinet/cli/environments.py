@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from pytest_multinet.cli.colour import Colours
 from pytest_multinet.errors import UsageError
 from pytest_multinet.session.keep import attach, reap, take_down
 from pytest_multinet.session.ledger import Ledger, Record
@@ -69,5 +71,5 @@ def _row(record: Record) -> tuple[str, ...]:
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    print("\n".join([Colours(sys.stdout).head(lines[0]), *lines[1:]]))
