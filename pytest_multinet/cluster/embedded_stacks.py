@@ -258,7 +258,8 @@ class EmbeddedPod(_RunsPrograms, Pod):
         return {**self.manifest.annotations, **status}
 
     @property
-    def _attached(self) -> Attached:
+    def attached(self) -> Attached:
+        """What Multus needs to know of this pod to attach it to a network, or to detach it."""
         runtime = self._cluster.runtime(self._host)
         return Attached(self.manifest, self.uid, self.sandbox, runtime, self._host)
 
@@ -271,7 +272,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
         rtnl = self.sandbox.namespace.rtnl
         rtnl.execute(requests.set_link(1, up=True, what="set lo up"))
         self.delegates = delegates_of(self.manifest, self._cluster.multus_conf(self._host))
-        self._status = attach(self._attached, self.delegates)
+        self._status = attach(self.attached, self.delegates)
         addresses = [ip for status in self._status if status.default for ip in status.ips]
         self.stack.names = [(str(ip), self.stack.hostname) for ip in addresses]
         self._cluster.hasten(self.sandbox.namespace, [d.interface for d in self.delegates])
@@ -292,7 +293,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
             delegate_of(self.manifest, selection, selection.interface or "", conf)
             for selection in selections[before:]
         ]
-        status = attach(self._attached, delegates)
+        status = attach(self.attached, delegates)
         self._cluster.hasten(self.sandbox.namespace, [d.interface for d in delegates])
         self.delegates += delegates
         self._status += status
@@ -307,7 +308,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
                     f"{self.name} has no network attached as {interface!r}; it has "
                     f"{', '.join(known) or 'none'} besides its default network"
                 )
-        errors = detach(self._attached, [known[interface] for interface in interfaces])
+        errors = detach(self.attached, [known[interface] for interface in interfaces])
         self.delegates = [d for d in self.delegates if d.interface not in interfaces]
         self._status = tuple(s for s in self._status if s.interface not in interfaces)
         selections = _named(self.manifest.networks)
@@ -377,7 +378,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
         """Stop the containers, DEL every attachment, give the namespace back."""
         for process in self.stack.processes:
             process.terminate(grace=0)
-        errors = detach(self._attached, self.delegates)
+        errors = detach(self.attached, self.delegates)
         self.sandbox.namespace.close()
         self.release()
         return errors

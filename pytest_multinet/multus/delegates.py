@@ -7,6 +7,7 @@ taken down in reverse.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -346,7 +347,8 @@ def _set_default_route(pod: Attached, delegate: Delegate, gateways: Sequence[str
             failed = error
     if failed is not None:
         raise PodError(
-            f"[{pod.name}/{pod.uid}]: error setting default gateway: {failed.strerror}",
+            f"[{pod.name}/{pod.uid}]: error setting default gateway: "
+            f"{os.strerror(failed.errno).lower()}",
             pod=pod.name,
             reason="FailedCreatePodSandBox",
             hint=f"network {delegate.name}: default-route {', '.join(gateways)} is not in reach "

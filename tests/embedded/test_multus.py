@@ -9,7 +9,7 @@ import pytest
 
 from pytest_multinet import assert_interface, assert_no_ping, assert_ping
 from pytest_multinet.cluster.embedded import open_cluster
-from pytest_multinet.errors import PodError
+from pytest_multinet.errors import ManifestError, PodError
 from pytest_multinet.model.topology import ClusterConfig
 
 from .manifests import network, on, pod, raw_network
@@ -114,6 +114,139 @@ def test_empty_default_route_leaves_none_at_all(cluster):
     cluster.apply(network("lan", ipam=ipam))
     (made,) = cluster.apply(pod("pod1", on("lan", "10.1.1.2/24", **{"default-route": []})))
     assert default_routes(made) == []
+
+
+def both_families(cluster) -> None:
+    """Networks ``lan`` and ``san``, each with default routes of its own in both families."""
+    for name, number in (("lan", 1), ("san", 2)):
+        routes = [
+            {"dst": "0.0.0.0/0", "gw": f"10.1.{number}.1"},
+            {"dst": "::/0", "gw": f"fd00:{number}::1"},
+        ]
+        cluster.apply(network(name, ipam={"type": "static", "routes": routes}))
+
+
+LAN, SAN = ("10.1.1.5/24", "fd00:1::5/64"), ("10.1.2.5/24", "fd00:2::5/64")
+
+
+def test_one_network_gives_the_default_routes_of_both_families(cluster):
+    both_families(cluster)
+    wanted = {"default-route": ["10.1.2.254", "fd00:2::fe"]}
+    (made,) = cluster.apply(pod("pod1", on("lan", *LAN), on("san", *SAN, **wanted)))
+    assert default_routes(made) == ["default via 10.1.2.254 dev net2"]
+    (route,) = (r for r in made.routes if r.default and r.destination.version == 6)
+    assert (str(route.gateway), route.interface) == ("fd00:2::fe", "net2")
+
+
+def test_each_family_may_have_its_default_route_from_another_network(cluster):
+    both_families(cluster)
+    four, six = {"default-route": ["10.1.1.254"]}, {"default-route": ["fd00:2::fe"]}
+    (made,) = cluster.apply(pod("pod1", on("lan", *LAN, **four), on("san", *SAN, **six)))
+    assert default_routes(made) == ["default via 10.1.1.254 dev net1"]
+    (route,) = (r for r in made.routes if r.default and r.destination.version == 6)
+    assert (str(route.gateway), route.interface) == ("fd00:2::fe", "net2")
+
+
+def test_a_default_route_of_one_family_takes_the_others_away_too(cluster):
+    both_families(cluster)
+    wanted = {"default-route": ["10.1.1.254"]}
+    (made,) = cluster.apply(pod("pod1", on("lan", *LAN, **wanted)))
+    assert default_routes(made, 6) == []
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_two_default_routes_of_one_family_are_refused(cluster, version):
+    both_families(cluster)
+    first, second = (
+        {"default-route": [gateway]}
+        for gateway in (
+            ("10.1.1.254", "10.1.2.254") if version == 4 else ("fd00:1::fe", "fd00::2")
+        )
+    )
+    with pytest.raises(ManifestError, match="multus does not support ECMP for default-route"):
+        cluster.apply(pod("pod1", on("lan", *LAN, **first), on("san", *SAN, **second)))
+
+
+def test_a_gateway_that_is_out_of_reach_fails_the_pod(cluster):
+    both_families(cluster)
+    wanted = {"default-route": ["192.168.99.1"]}
+    message = r"error setting default gateway: network is unreachable\n.*net1"
+    with pytest.raises(PodError, match=message):
+        cluster.apply(pod("pod1", on("lan", *LAN, **wanted)))
+    assert cluster.pods() == ()
+
+
+def test_of_two_gateways_only_the_lasts_refusal_counts(cluster):
+    """Multus 4.1.0 logs the first one's and goes on."""
+    both_families(cluster)
+    wanted = {"default-route": ["192.168.99.1", "fd00:1::fe"]}
+    (made,) = cluster.apply(pod("pod1", on("lan", *LAN, **wanted)))
+    assert default_routes(made) == []
+    assert len(default_routes(made, 6)) == 1
+
+
+def test_a_default_route_of_the_chosen_default_network_counts(cluster):
+    ipam = {"type": "static", "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.1.1"}]}
+    manifest = network("own", ipam=ipam)
+    manifest["metadata"]["namespace"] = "kube-system"
+    cluster.apply([manifest, network("lan", ipam=ipam)])
+    chosen = json.dumps([on("own", "10.1.1.5/24", **{"default-route": ["10.1.1.254"]})])
+    annotations = {"v1.multus-cni.io/default-network": chosen}
+    alone, beside = cluster.apply(
+        [
+            pod("pod1", annotations=annotations),
+            pod("pod2", on("lan", "10.1.1.6/24"), annotations=annotations, node="worker2"),
+        ]
+    )
+    for made in (alone, beside):
+        assert default_routes(made) == ["default via 10.1.1.254 dev eth0"]
+
+
+def test_an_empty_default_route_of_the_default_network_needs_a_further_network(cluster):
+    """Multus looks for default-route when the pod has the annotation networks."""
+    ipam = {"type": "static", "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.3.1"}]}
+    manifest = network("own", ipam=ipam)
+    manifest["metadata"]["namespace"] = "kube-system"
+    cluster.apply([manifest, network("lan")])
+    chosen = json.dumps([on("own", "10.1.3.5/24", **{"default-route": []})])
+    annotations = {"v1.multus-cni.io/default-network": chosen}
+    (alone,) = cluster.apply(pod("pod1", annotations=annotations))
+    assert default_routes(alone) == ["default via 10.1.3.1 dev eth0"]
+    alone.delete()
+    (beside,) = cluster.apply(pod("pod2", on("lan", "10.1.1.5/24"), annotations=annotations))
+    assert default_routes(beside) == []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "attached"),
+    [
+        ("", []),
+        ("[]", []),
+        ("lan", ["default/lan net1"]),
+        (" lan , infra/lan ", ["default/lan net1", "infra/lan net2"]),
+        ("infra/lan@x0,lan", ["infra/lan x0", "default/lan net2"]),
+        ('[{"name":"lan"},{"name":"lan","namespace":"infra"}]',
+         ["default/lan net1", "infra/lan net2"]),
+        ('[{"name":"lan","interface":"a"},{"name":"lan","interfaceRequest":"b"}]',
+         ["default/lan a", "default/lan b"]),
+        ('[{"NAME":"lan","InterFace":"c"}]', ["default/lan c"]),
+    ],
+)  # fmt: skip
+def test_every_form_of_the_annotation(cluster, annotation, attached):
+    for namespace in ("default", "infra"):
+        manifest = bridge("br")
+        manifest["metadata"] = {"name": "lan", "namespace": namespace}
+        cluster.apply(manifest)
+    (made,) = cluster.apply(pod("pod1", annotation))
+    assert [f"{s.name} {s.interface}" for s in made.network_status[1:]] == attached
+    assert [i.name for i in made.interfaces[2:]] == [a.split()[1] for a in attached]
+
+
+def test_an_interface_that_a_plugin_made_before_is_not_taken_twice(cluster):
+    (made,) = cluster.apply([network("lan"), pod("pod1", on("lan", "10.1.1.1/24"))])[1:]
+    made.exec(["ip", "link", "set", "net1", "name", "net2"], check=True)
+    with pytest.raises(PodError, match="validateIfName: interface name net2 already exists"):
+        made.attach(cluster.network(network("lan")).attach("10.1.1.2/24"))
 
 
 def test_ipv4_and_ipv6_addresses_work_at_once(cluster):
