@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_multinet.errors import ClusterError
 from pytest_multinet.session.backend import Attached, backend_module
 from pytest_multinet.session.ledger import Ledger, Owner, Record, now
 
@@ -59,30 +60,42 @@ def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: s
         worker: the pytest-xdist worker that made it.
         folder: root folder of the tests.
         rerun: the command that runs the failed tests again; empty: there was no test.
+
+    Raises:
+        ClusterError: it could not be written down; it is ended.
     """
     id = f"{cluster.name}@{worker}" if worker else cluster.name
     pods = [pod.name for pod in cluster.pods()]
     nodes = len(cluster.nodes)
     description = cluster.describe()
     ledger = Ledger()
-    with ledger.locked():
-        resources = cluster.keep(id)
-        id = _id_for(id, str(folder), resources, ledger)
-        owner = resources.get("owner")
-        ledger.write(
-            Record(
-                id=id,
-                backend=cluster.backend,
-                cluster=cluster.name,
-                folder=str(folder),
-                created=now(),
-                digest=cluster.config.digest,
-                specification=cluster.config.to_dict(),
-                description=description,
-                resources=resources,
-                owner=Owner.of(owner) if owner else None,
+    resources: dict[str, Any] | None = None
+    try:
+        with ledger.locked():
+            resources = cluster.keep(id)
+            id = _id_for(id, str(folder), resources, ledger)
+            owner = resources.get("owner")
+            ledger.write(
+                Record(
+                    id=id,
+                    backend=cluster.backend,
+                    cluster=cluster.name,
+                    folder=str(folder),
+                    created=now(),
+                    digest=cluster.config.digest,
+                    specification=cluster.config.to_dict(),
+                    description=description,
+                    resources=resources,
+                    owner=Owner.of(owner) if owner else None,
+                )
             )
-        )
+    except OSError as error:  # what is not written down would run on, and nobody would know of it
+        cluster.close()
+        if resources is not None:
+            backend_module(cluster.backend).attach(resources).down()
+        raise ClusterError(
+            f"{id} could not be kept, and was ended: {error.strerror}, below {ledger.folder}"
+        ) from error
     return Kept(id, cluster.backend, nodes, pods, rerun)
 
 
