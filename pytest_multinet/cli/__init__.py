@@ -38,15 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(arguments)
     except MultinetError as error:
-        from pytest_multinet.cli.colour import Colours
-
-        print(f"{Colours(sys.stderr).bad('multinet:')} {error}", file=sys.stderr)
-        return _status(error)
+        return _told(error, _status(error))
     except BrokenPipeError:
         sys.stderr.close()
         return FAILED
+    except OSError as error:  # a full disk, a folder that is somebody else's
+        return _told(error, ENVIRONMENT)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _told(error: Exception, status: int) -> int:
+    from pytest_multinet.cli.colour import Colours
+
+    print(f"{Colours(sys.stderr).bad('multinet:')} {error}", file=sys.stderr)
+    return status
 
 
 def _status(error: MultinetError) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_multinet.cluster.kind_config import resolve
 from pytest_multinet.errors import UsageError
-from pytest_multinet.session.backend import open_cluster
+from pytest_multinet.session.backend import choose, open_cluster
 from pytest_multinet.session.keep import keep_cluster
 from pytest_multinet.session.ledger import Ledger
 from pytest_multinet.session.topology_file import default_topology, read_topology
@@ -18,8 +18,9 @@ def up(arguments: argparse.Namespace) -> int:
     """Build what the file says, and leave it running."""
     topology = read_topology(Path(arguments.file)) if arguments.file else default_topology()
     folder = Path.cwd()
-    _check_free(resolve(topology.cluster).name, folder)
-    with open_cluster(topology.cluster, arguments.backend, progress=_say) as cluster:
+    backend = choose(arguments.backend).backend
+    _check_free(resolve(topology.cluster).name, backend, folder)
+    with open_cluster(topology.cluster, backend, progress=_say) as cluster:
         cluster.install_multus()
         for link in topology.links:
             cluster.link(link.a, link.b, name=link.name, mtu=link.mtu, addresses=link.addresses)
@@ -30,12 +31,16 @@ def up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_free(name: str, folder: Path) -> None:
-    """Refuse to replace what is up, or what a run kept, for the same folder."""
+def _check_free(name: str, backend: str, folder: Path) -> None:
+    """Refuse to replace what is up, or what a run kept.
+
+    What no process of ours owns has its name on the whole machine, else in its folder.
+    """
     for record in Ledger().records():
-        if (record.cluster, record.folder) == (name, str(folder)):
+        elsewhere = record.backend == backend and record.owner is None
+        if record.cluster == name and (elsewhere or record.folder == str(folder)):
             raise UsageError(
-                f"{record.id} is kept for this folder already; end it first: "
+                f"{record.id} is kept for {record.folder} already; end it first: "
                 f"multinet down {record.id}"
             )
 
