@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from pytest_multinet.cli.colour import Colours
 from pytest_multinet.errors import UsageError
@@ -15,7 +16,7 @@ from pytest_multinet.session.ledger import Ledger, Record
 
 
 def ls(arguments: argparse.Namespace) -> int:
-    """List what is kept."""
+    """List what is kept: the environments, then their pods as they were when they were kept."""
     records = Ledger().records()
     if arguments.json:
         print(json.dumps([asdict(record) for record in records], indent=2, default=str))
@@ -26,6 +27,10 @@ def ls(arguments: argparse.Namespace) -> int:
     rows = [("ID", "BACKEND", "NODES", "PODS", "KEPT", "FOLDER")]
     rows += [_row(record) for record in records]
     _print_table(rows)
+    pods = [_pod_row(record, pod) for record in records for pod in _pods(record)]
+    if pods:
+        print()
+        _print_table([("ID", "NAMESPACE", "POD", "NODE", "IP", "NETWORKS"), *pods])
     return 0
 
 
@@ -63,10 +68,23 @@ def gc(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _pods(record: Record) -> Sequence[Mapping[str, Any]]:
+    return record.description.get("pods", ())
+
+
 def _row(record: Record) -> tuple[str, ...]:
-    pods = ",".join(pod["name"] for pod in record.description.get("pods", ())) or "-"
     nodes = str(len(record.description.get("nodes", ())))
+    pods = str(len(_pods(record)))
     return record.id, record.backend, nodes, pods, record.created, record.folder
+
+
+def _pod_row(record: Record, pod: Mapping[str, Any]) -> tuple[str, ...]:
+    """As ``kubectl get pods -o wide``: the default network's address, then the other networks'."""
+    interfaces: Mapping[str, Sequence[str]] = pod["interfaces"]
+    addresses = {name: ",".join(ips) or "-" for name, ips in interfaces.items()}
+    ip, *others = addresses.items() or [("", "-")]
+    networks = " ".join(map("=".join, others)) or "-"
+    return record.id, pod["namespace"], pod["name"], pod["node"], ip[1], networks
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:

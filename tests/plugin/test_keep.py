@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_multinet.session.ledger import Owner
+from pytest_multinet.cluster.owner import Owner
 
 Run = Callable[..., pytest.RunResult]
 Multinet = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -52,9 +52,14 @@ def test_environments_are_listed(pytester: pytest.Pytester, run: Run, multinet: 
     assert json.loads(multinet("ls", "--json").stdout) == []
     pytester.makepyfile(SUITE)
     run("--multinet-keep").assert_outcomes(passed=1)
-    head, row = multinet("ls").stdout.splitlines()
+    head, row, blank, *pods = multinet("ls").stdout.splitlines()
     assert head.split() == ["ID", "BACKEND", "NODES", "PODS", "KEPT", "FOLDER"]
-    assert row.split()[:4] == ["multus-cluster", "embedded", "3", "pod1,pod2"]
+    assert row.split()[:4] == ["multus-cluster", "embedded", "3", "2"]
+    assert (blank, pods[0].split()) == ("", ["ID", "NAMESPACE", "POD", "NODE", "IP", "NETWORKS"])
+    assert [pod.split()[1:] for pod in pods[1:]] == [
+        ["default", "pod1", "multus-cluster-worker", "10.244.1.2", "net1=10.1.1.101"],
+        ["default", "pod2", "multus-cluster-worker2", "10.244.2.2", "net1=10.1.1.102"],
+    ]
     (record,) = json.loads(multinet("ls", "--json").stdout)
     assert record["id"] == "multus-cluster"
     assert record["folder"] == str(pytester.path)
