@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_multinet.cluster.factory import LinkFactory, NetworkFactory, PodFactory
     from pytest_multinet.cluster.multus import Multus
     from pytest_multinet.cluster.network import Network, NodeLink
+    from pytest_multinet.cluster.share import Share
     from pytest_multinet.model.topology import ClusterConfig, LinkConfig, MacvlanConfig, Spec
     from pytest_multinet.session.registry import Registry
 
@@ -40,6 +41,7 @@ REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
 FOLDER = pytest.StashKey[Path]()  # of the running test
 PROPERTY = "multinet_backend"
 ENVIRONMENT = "_multinet_environment"
+RUN = "multinet_run"  # what the controller tells its pytest-xdist workers: its process
 # The fixtures that are built from a configuration, and the fixture that gives it.
 CONFIG_OF = {
     "multinet_cluster": "multinet_cluster_config",
@@ -60,13 +62,24 @@ def registry_of(config: pytest.Config) -> Registry:
             config.stash[SETTINGS],
             config.rootpath,
             worker=worker.get("workerid"),
-            workers=worker.get("workercount", 1),
+            share=_share(worker, config.stash[SETTINGS]),
             folder=lambda: config.stash.get(FOLDER, config.rootpath),
             tests_failed=lambda: session is not None and session.testsfailed > 0,
             progress=partial(show_progress, config),
         )
         config.stash[REGISTRY].dependents(CONFIG_OF)
     return config.stash[REGISTRY]
+
+
+def _share(worker: Mapping[str, Any], settings: Settings) -> Share | None:
+    """A pytest-xdist worker's part in clusters that workers share."""
+    if RUN not in worker:
+        return None
+    from pytest_multinet.cluster.owner import Owner
+    from pytest_multinet.cluster.share import Share
+
+    number = int(worker["workerid"].lstrip("gw"))
+    return Share(Owner(*worker[RUN]), number, isolated=settings.isolation != "none")
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,22 @@ import pytest
 
 from pytest_multinet import fixtures
 from pytest_multinet.errors import MultinetError, NeedsCapability, UsageError
-from pytest_multinet.fixtures import CONFIG_OF, FOLDER, PROPERTY, REGISTRY, SETTINGS, registry_of
+from pytest_multinet.fixtures import (
+    CONFIG_OF,
+    FOLDER,
+    PROPERTY,
+    REGISTRY,
+    RUN,
+    SETTINGS,
+    registry_of,
+)
 from pytest_multinet.session import settings as session_settings
 from pytest_multinet.session.settings import OPTIONS
 
 if TYPE_CHECKING:
     from _pytest.fixtures import SubRequest
+
+    from pytest_multinet.cluster.owner import Owner
 
 
 # --- options ------------------------------------------------------------------------------------
@@ -326,16 +336,40 @@ def _timer_stopped(config: pytest.Config, fixturedef: pytest.FixtureDef[Any]) ->
 # --- the end ------------------------------------------------------------------------------------
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a pytest-xdist worker whose run it belongs to."""
+    owner = _this_run()
+    node.workerinput[RUN] = (owner.pid, owner.start)
+
+
+def _this_run() -> Owner:
+    from pytest_multinet.cluster.owner import Owner
+
+    return Owner.of(os.getpid()) or Owner(os.getpid(), "")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End what is left; a pytest-xdist worker tells the controller."""
-    registry = session.config.stash.get(REGISTRY, None)
+    config = session.config
+    if config.pluginmanager.hasplugin("dsession"):  # the controller; its workers are gone
+        _end_what_workers_shared(config)
+    registry = config.stash.get(REGISTRY, None)
     if registry is None:
         return
     registry.close()
-    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if output is not None:
         output["multinet"] = registry.outcome()
+
+
+def _end_what_workers_shared(config: pytest.Config) -> None:
+    from pytest_multinet.session.keep import shared_backends
+
+    run = _this_run()
+    if shared_backends(run):
+        registry_of(config).end_run(run)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -49,6 +49,7 @@ class Cluster(ABC):
         config: what it was made from.
         namespace: Kubernetes namespace of objects that name none.
         attached: taken over from an earlier run that kept it.
+        shared: other workers of the run use it too; :meth:`close` then only leaves it.
         search_path: folders in which ``apply`` looks for a relative path, in order.
         progress: called with one line for every stage of long work.
         explain: called with an error before it is raised, and the pods that were being made;
@@ -59,6 +60,7 @@ class Cluster(ABC):
     config: ClusterConfig
     namespace: str = "default"
     attached: bool = False
+    shared: bool = False
 
     def __init__(self, config: ClusterConfig) -> None:
         self.config = config
@@ -112,10 +114,13 @@ class Cluster(ABC):
     @property
     def definitions(self) -> tuple[NetworkAttachmentDefinition, ...]:
         """Every NetworkAttachmentDefinition in the cluster that can be read."""
+        return tuple(network.definition for network in self.networks)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks made here, in order of creation."""
         return tuple(
-            made.handle.definition
-            for made in self._made.values()
-            if isinstance(made.handle, Network)
+            made.handle for made in self._made.values() if isinstance(made.handle, Network)
         )
 
     @property
@@ -316,11 +321,7 @@ class Cluster(ABC):
                 for made in self._made.values()
                 if isinstance(h := made.handle, NodeLink)
             ],
-            "networks": [
-                f"{made.handle.namespace}/{made.handle.name}"
-                for made in self._made.values()
-                if isinstance(made.handle, Network)
-            ],
+            "networks": [f"{n.namespace}/{n.name}" for n in self.networks],
         }
 
     def documents(self, source: Source) -> list[Document]:
@@ -348,7 +349,7 @@ class Cluster(ABC):
 
     def _parse(self, document: Document) -> object:
         if document.kind == "Pod":
-            return PodManifest.from_document(document, self.namespace)
+            return PodManifest.from_document(document, self.namespace, bare_addresses=True)
         if document.kind == "NetworkAttachmentDefinition":
             return NetworkAttachmentDefinition.from_document(document, self.namespace)
         return self._check_object(document)

@@ -22,8 +22,10 @@ from pytest_multinet.cluster.held_process import HeldProcess, run
 from pytest_multinet.cluster.kind_config import node_labels, resolve
 from pytest_multinet.cluster.multus import Multus, ReadinessCheck
 from pytest_multinet.cluster.network import Network, NodeLink
+from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.cluster.process import check_argv
 from pytest_multinet.cluster.schedule import schedule
+from pytest_multinet.cluster.share import Ended, Share
 from pytest_multinet.cluster.stack import Handle, Node, Pod
 from pytest_multinet.cni.native import links
 from pytest_multinet.cni.runtime import Runtime
@@ -53,9 +55,17 @@ _RETRANSMIT = 20  # ms between ARP requests, so that silence is a verdict after 
 
 
 def open_cluster(
-    config: ClusterConfig, *, progress: Callable[[str], None] | None = None
+    config: ClusterConfig,
+    *,
+    progress: Callable[[str], None] | None = None,
+    share: Share | None = None,
 ) -> EmbeddedCluster:
     """Build an embedded cluster, or fail and leave nothing.
+
+    Args:
+        config: what it is to be.
+        progress: called with a line for every stage that takes long.
+        share: nothing is shared here: every worker has a cluster of its own.
 
     Raises:
         BackendUnavailable: namespaces cannot be made here; the message says what to do.
@@ -75,6 +85,11 @@ def unusable_reason() -> str | None:
 def attach(resources: Mapping[str, Any]) -> AttachedCluster:
     """Reach a kept environment by what :meth:`EmbeddedCluster.keep` returned."""
     return AttachedCluster(resources)
+
+
+def end_run(run: Owner, keep: Callable[[bool], bool]) -> list[Ended]:
+    """Nothing was shared."""
+    return []
 
 
 class EmbeddedNetwork(Network):
@@ -164,8 +179,9 @@ class EmbeddedCluster(Cluster):
         hub = holder.hub
         self._undo.callback(hub.release)
         names = self.config.node_names
-        forwarding = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]
-        namespaces = holder.namespaces(names, forwarding)
+        # Docker gives a container of an IPv4 network no IPv6 on interfaces that appear later.
+        sysctls = [("ipv4/ip_forward", "1"), ("ipv6/conf/default/disable_ipv6", "1")]
+        namespaces = holder.namespaces(names, sysctls)
         for namespace in namespaces:
             self._undo.callback(namespace.release)
         self._nodes = tuple(

@@ -12,7 +12,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pytest_multinet.cluster.bundle import use_bundle
 from pytest_multinet.cluster.engine import Container, Engine
 from pytest_multinet.cluster.folders import state_folder
 from pytest_multinet.cluster.images import NodeImages
+from pytest_multinet.cluster.isolation import Isolation
 from pytest_multinet.cluster.kind_boot import KIND_LABEL, Boot
 from pytest_multinet.cluster.kind_kept import KeptCluster, remove_remains
 from pytest_multinet.cluster.kind_link import KindLink
@@ -28,12 +29,19 @@ from pytest_multinet.cluster.kind_multus import KindMultus
 from pytest_multinet.cluster.kind_node import KindNode
 from pytest_multinet.cluster.kind_probers import PodProbers
 from pytest_multinet.cluster.kind_program import KindProgram
-from pytest_multinet.cluster.kubernetes import KubernetesCluster, KubernetesPod, node_facts
+from pytest_multinet.cluster.kubernetes import (
+    KubernetesCluster,
+    KubernetesNetwork,
+    KubernetesPod,
+    node_facts,
+)
 from pytest_multinet.cluster.multus import Multus
 from pytest_multinet.cluster.network import NodeLink
-from pytest_multinet.cluster.record import Record, RecordFolder, records
+from pytest_multinet.cluster.owner import Owner
+from pytest_multinet.cluster.record import Record, RecordFolder, one_at_a_time, records
 from pytest_multinet.cluster.rest import KubeApi
 from pytest_multinet.cluster.sandboxes import can_look, kill_command, kill_containers
+from pytest_multinet.cluster.share import Ended, Share
 from pytest_multinet.cluster.stack import Node
 from pytest_multinet.cluster.stages import Stages
 from pytest_multinet.errors import BackendUnavailable, ClusterError, MultinetError, UsageError
@@ -54,6 +62,7 @@ def open_cluster(
     kind_program: str | None = None,
     artifacts: Path | None = None,
     direct: bool = True,
+    share: Share | None = None,
 ) -> KindCluster:
     """Make a kind cluster, or attach to the one that an earlier run kept.
 
@@ -66,6 +75,7 @@ def open_cluster(
         artifacts: folder for the nodes' logs when creation fails.
         direct: open the nodes' and pods' namespaces from here where that is possible; else
             everything goes through programs run inside them.
+        share: this process is one of several that use the cluster; the first one makes it.
 
     Raises:
         BackendUnavailable: Docker or kind cannot be used.
@@ -75,33 +85,109 @@ def open_cluster(
         config = use_bundle(config.bundle, config, progress=progress or (lambda line: None))
     config = kind_config.resolve(config)
     stages = Stages(progress or (lambda line: None))
-    with ExitStack() as stack:
+    root = state_dir or state_folder(os.environ)
+    with ExitStack() as stack, _turn(root, config.name, share, stages):
         engine = Engine()
         stack.callback(engine.close)
         kind = KindProgram(kind_program, engine.environment)
-        folder = RecordFolder(state_dir or state_folder(os.environ), config.name)
+        folder = RecordFolder(root, config.name, share.run if share else None)
         stack.callback(folder.release)
         there = _existing(engine, folder)
         record = folder.read()
-        if record is not None and record.state == "kept" and reuse:
-            cluster = _attach(config, engine, kind, folder, record, there, stages, direct=direct)
-            if cluster is not None:
-                stack.pop_all()
-                return cluster
-        if record is not None:
-            remove_remains(kind, folder, there, stages)
-        with stages.stage("check kind"):
-            kind.check()
-        cluster = KindCluster(
-            config, engine, kind, folder, Record(config.name), stages, direct=direct
-        )
+        cluster = None
+        if record is not None and (
+            _is_shared(record, share) or (record.state == "kept" and reuse)
+        ):
+            cluster = _attach(
+                config, engine, kind, folder, record, there, stages, direct=direct, share=share
+            )
+        if cluster is None:
+            if record is not None:
+                remove_remains(kind, folder, there, stages)
+            with stages.stage("check kind"):
+                kind.check()
+            made = Record(config.name, run=share.run if share else None)
+            cluster = KindCluster(
+                config, engine, kind, folder, made, stages, direct=direct, share=share
+            )
+            stack.pop_all()
+            try:
+                cluster.create(artifacts)
+            except BaseException as error:
+                cluster.abandon(error)
+                raise
         stack.pop_all()
-        try:
-            cluster.create(artifacts)
-        except BaseException:
-            cluster.abandon()
-            raise
         return cluster
+
+
+def _turn(
+    root: Path, name: str, share: Share | None, stages: Stages
+) -> AbstractContextManager[None]:
+    """Workers of one run make what they share one after the other."""
+    if share is None:
+        return nullcontext()
+
+    def waiting(seconds: float) -> None:
+        since = f" ({seconds:.0f} s)" if seconds >= 10 else ""
+        stages.progress(f"waiting for another worker, which makes cluster {name}{since}")
+
+    return one_at_a_time(root, name, waiting)
+
+
+def _is_shared(record: Record, share: Share | None) -> bool:
+    """Whether another worker of the run has made the cluster.
+
+    Raises:
+        ClusterError: it tried, and failed.
+    """
+    if share is None or record.run != share.run:
+        return False
+    if record.state == "failed":
+        raise ClusterError(f"another worker could not make cluster {record.name}: {record.error}")
+    return record.state == "ready"
+
+
+def end_run(
+    run: Owner, keep: Callable[[bool], bool], state_dir: Path | None = None
+) -> list[Ended]:
+    """End the clusters that the workers of a run have shared; they are gone by now.
+
+    Args:
+        run: the controller.
+        keep: whether to keep a cluster, told whether an earlier run had kept it before.
+        state_dir: where clusters are written down.
+    """
+    root = state_dir or state_folder(os.environ)
+    ended: list[Ended] = []
+    for record in records(root):
+        if record.run != run:
+            continue
+        with ExitStack() as stack:
+            folder = RecordFolder(root, record.name, run)
+            stack.callback(folder.release)
+            if record.state == "ready" and keep(record.reused):
+                record.state, record.run = "kept", None
+                folder.write(record)
+                ended.append(Ended(record.name, {"name": record.name, "state": str(root)}))
+                continue
+            try:
+                _remove(folder)
+            except MultinetError as error:
+                ended.append(Ended(record.name, None, str(error)))
+            else:
+                ended.append(Ended(record.name, None))
+    return ended
+
+
+def _remove(folder: RecordFolder) -> None:
+    """Remove the cluster of a record, where it is ours."""
+    engine = Engine()
+    try:
+        kind = KindProgram(None, engine.environment)
+        there = _existing(engine, folder)
+        remove_remains(kind, folder, there, Stages(lambda line: None))
+    finally:
+        engine.close()
 
 
 def unusable_reason() -> str | None:
@@ -140,11 +226,7 @@ def reap(state_dir: Path | None = None, *, kept: bool = False) -> list[str]:
             except ClusterError:
                 continue  # its owner lives
             stack.callback(folder.release)
-            engine = Engine()
-            stack.callback(engine.close)
-            kind = KindProgram(None, engine.environment)
-            there = _existing(engine, folder)
-            remove_remains(kind, folder, there, Stages(lambda line: None))
+            _remove(folder)
             removed.append(record.name)
     return removed
 
@@ -179,33 +261,48 @@ def _attach(
     stages: Stages,
     *,
     direct: bool,
+    share: Share | None,
 ) -> KindCluster | None:
-    """The kept cluster, ``None`` where it is no longer whole."""
+    """The cluster that is there, ``None`` where it is no longer whole."""
+    joins = _is_shared(record, share)
     spec = kind_config.specification(config)
     if record.digest != _digest(spec):
-        lines = [
-            f"  {key}: {record.spec.get(key)!r} was kept, {value!r} is wanted"
-            for key, value in json.loads(json.dumps(spec)).items()
-            if record.spec.get(key) != value
-        ]
-        raise ClusterError(
-            f"the kept cluster {config.name} was made from another specification:\n"
-            + "\n".join(lines)
-            + "\nremove it with 'multinet down', or run with the former settings"
-        )
+        raise _other_specification(record, json.loads(json.dumps(spec)), joins=joins)
     running = {c.id for c in there if c.running}
     if not record.nodes or set(record.nodes.values()) - running:
         gone = [n for n, i in record.nodes.items() if i not in running] or ["all nodes"]
         names = ", ".join(gone)
         stages.progress(
-            f"the kept cluster {config.name} is not whole ({names} stopped or gone); "
-            "making a new one"
+            f"the {'shared' if joins else 'kept'} cluster {config.name} is not whole ({names} "
+            "stopped or gone); making a new one"
         )
         return None
-    cluster = KindCluster(config, engine, kind, folder, record, stages, direct=direct)
+    cluster = KindCluster(config, engine, kind, folder, record, stages, direct=direct, share=share)
     with stages.stage("attach"):
-        cluster.attach(there)
+        if joins:
+            cluster.join(there)
+        else:
+            cluster.attach(there)
     return cluster
+
+
+def _other_specification(record: Record, spec: Mapping[str, Any], *, joins: bool) -> ClusterError:
+    there = "is there" if joins else "was kept"
+    lines = [
+        f"  {key}: {record.spec.get(key)!r} {there}, {value!r} is wanted"
+        for key, value in spec.items()
+        if record.spec.get(key) != value
+    ]
+    if joins:
+        begin = f"another worker has made cluster {record.name} from another specification:"
+        end = (
+            "give the two configurations different names (ClusterConfig(name=...)), or run "
+            "without pytest-xdist"
+        )
+    else:
+        begin = f"the kept cluster {record.name} was made from another specification:"
+        end = "remove it with 'multinet down', or run with the former settings"
+    return ClusterError("\n".join([begin, *lines, end]))
 
 
 def _digest(spec: Mapping[str, Any]) -> str:
@@ -234,13 +331,18 @@ class KindCluster(KubernetesCluster):
         stages: Stages,
         *,
         direct: bool,
+        share: Share | None = None,
     ) -> None:
         super().__init__(config)
         self.engine = engine
+        self._share = share
+        self.shared = share is not None
+        self._isolation = Isolation(share.worker) if share and share.isolated else None
         self.record = record
         self.timeline = stages
         self.progress = stages.progress
         self.attached = False
+        self.joined = False
         self._kind = kind
         self._folder = folder
         self._direct = direct
@@ -275,7 +377,6 @@ class KindCluster(KubernetesCluster):
         spec = kind_config.specification(self.config)
         self.record.spec = json.loads(json.dumps(spec))
         self.record.digest = _digest(spec)
-        self.record.pid = os.getpid()
         self._write()
         architecture = self._architecture()
         self._boot.read_plugins(architecture)
@@ -298,10 +399,28 @@ class KindCluster(KubernetesCluster):
                 self._fail(log.read_text(encoding="utf-8", errors="replace"), artifacts)
         os.chmod(self._folder.kubeconfig, 0o600)
         self._open_api()
+        if self._share is not None:
+            self._boot.settle()
         self.record.state = "ready"
         self._write()
         if self.config.disable_default_cni and self.config.default_cni is not None:
             self._install_default_network()
+        if self._share is not None:
+            self._let_others_in()
+
+    def _let_others_in(self) -> None:
+        """From now on other workers use the cluster too, and each sees what is its own."""
+        self._write()
+        self._folder.share()
+        isolation = self._isolation
+        if isolation is None:
+            return
+        self.kube.isolation = isolation
+        for node in self._nodes:
+            node.isolation = isolation
+        if isolation.suffix:
+            self.kube.apply(isolation.namespace_manifest())
+            self._await_account(self.namespace)
 
     def _architecture(self) -> str:
         image = kind_config.node_images(self.config)[0]
@@ -421,11 +540,23 @@ class KindCluster(KubernetesCluster):
         listed = self.kube.get("/api/v1/nodes")["items"]
         self._take_nodes(listed, {c.name: c for c in there})
         self.record.state = "ready"
-        self.record.pid = os.getpid()
         self._leftovers = list(reversed(self.record.objects))
         for entry in self._leftovers:
             self._delete_leftover(entry)
-        self._write()
+        if self._share is None:
+            self._write()
+            return
+        self._finish_cleaning()
+        self.record.run, self.record.reused = self._share.run, True
+        self._let_others_in()
+
+    def join(self, there: Sequence[Container]) -> None:
+        """Use a cluster that another worker of the run has made."""
+        self.attached = self.joined = True
+        self.kube = KubeApi(self._folder.kubeconfig)
+        listed = self.kube.get("/api/v1/nodes")["items"]
+        self._take_nodes(listed, {c.name: c for c in there})
+        self._let_others_in()
 
     def _delete_leftover(self, entry: Sequence[str]) -> None:
         path = self._path_of(entry)
@@ -495,7 +626,7 @@ class KindCluster(KubernetesCluster):
     def note_object(self, manifest: Mapping[str, Any]) -> None:
         """Write down that an object is about to be made."""
         metadata = manifest["metadata"]
-        namespace = str(metadata.get("namespace") or self.namespace)
+        namespace = self.real_namespace(str(metadata.get("namespace") or self.namespace))
         entry = [manifest["apiVersion"], manifest["kind"], namespace, metadata["name"]]
         with self._writing:
             if entry not in self.record.objects:
@@ -544,9 +675,12 @@ class KindCluster(KubernetesCluster):
 
     def _make_link(self, config: LinkConfig, ends: tuple[Node, Node]) -> NodeLink:
         nodes = (self.kind_node(ends[0].name), self.kind_node(ends[1].name))
-        link = KindLink(self, config, nodes)
+        link = KindLink(self, config, nodes, self._isolation)
         with self.timeline.stage(f"link {config.name}"):
             link.make()
+        for made in self.networks:  # one that names the link was applied before it
+            if isinstance(made, KubernetesNetwork) and self._isolation is not None:
+                self.kube.apply(made.definition.manifest())
         return link
 
     def link(
@@ -574,16 +708,23 @@ class KindCluster(KubernetesCluster):
     def install_multus(self) -> Multus:
         """Make Multus and the CNI plugins usable on every node; repeated: the same."""
         if self._multus is None:
-            self._multus = KindMultus(self)
-            self._multus.make_usable()
-            self.record.multus = {"version": self._multus.version, "mode": self._multus.mode}
-            self._write()
+            with _turn(self._folder.root, self.name, self._share, self.timeline):
+                if self._share is not None:
+                    there = self._folder.read()
+                    self.record.multus = there.multus if there is not None else {}
+                self._multus = KindMultus(self)
+                self._multus.make_usable()
+                self.record.multus = {"version": self._multus.version, "mode": self._multus.mode}
+                self._write()
         return self._multus
 
     def await_multus_parts(self) -> None:
         """Wait for what Multus needs on the nodes: its image and the CNI plugins."""
         if self.attached:
-            return
+            if self.record.plugins:
+                return
+            self._boot.read_plugins(self._architecture())  # the run that made it could not
+            self._boot.start()
         with self.timeline.stage("wait for plugins and Multus image"):
             self._boot.await_multus_parts()
 
@@ -619,14 +760,22 @@ class KindCluster(KubernetesCluster):
             return resources
         self._boot.finish()
         self.record.state = "kept"
-        self.record.pid = 0
         self._write()
         self._let_go()
         return resources
 
+    def leave(self) -> None:
+        """Let go of a shared cluster, which stays."""
+        if not self._closed:
+            self._boot.finish()
+            self._let_go()
+
     def close(self) -> None:
         """Remove the cluster: nodes, their volumes, links, kubeconfig."""
         if self._closed:
+            return
+        if self._share is not None:
+            self.leave()
             return
         try:
             self._boot.cancel()
@@ -635,12 +784,19 @@ class KindCluster(KubernetesCluster):
             self._boot.finish()
             self._let_go()
 
-    def abandon(self) -> None:
+    def abandon(self, why: BaseException) -> None:
         """Remove what creation had made, without hiding why it failed."""
+        share, self._share = self._share, None
         try:
-            self.close()
+            self._boot.cancel()
+            self._delete()
+            if share is not None and isinstance(why, MultinetError):
+                self._folder.write(Record(self.name, "failed", run=share.run, error=str(why)))
         except MultinetError as error:
             self.progress(f"could not remove what was left of {self.name}: {error}")
+        finally:
+            self._boot.finish()
+            self._let_go()
 
     def _delete(self) -> None:
         with self.timeline.stage("delete cluster"):

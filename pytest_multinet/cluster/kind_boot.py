@@ -133,6 +133,11 @@ class Boot:
         if self._pod_image is not None:
             self._pod_image.result()
 
+    def settle(self) -> None:
+        """Wait until all of it has ended; what failed is told to whom it concerns."""
+        for task in self._tasks():
+            task.exception()
+
     def cancel(self) -> None:
         """Start nothing more; what runs fails by itself once the nodes are gone."""
         for task in self._tasks():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_multinet.cluster.isolation import Isolation
 from pytest_multinet.cluster.kind_node import KindNode
 from pytest_multinet.cluster.network import NodeLink
 from pytest_multinet.errors import LinkError
@@ -18,14 +19,19 @@ class KindLink(NodeLink):
     """A veth between two node containers."""
 
     def __init__(
-        self, cluster: KindCluster, config: LinkConfig, nodes: tuple[KindNode, KindNode]
+        self,
+        cluster: KindCluster,
+        config: LinkConfig,
+        nodes: tuple[KindNode, KindNode],
+        isolation: Isolation | None = None,
     ) -> None:
         self.config = config
         self.name = config.name
+        real = config if isolation is None else isolation.link(config)
         self.ends = nodes
         self._cluster = cluster
         self._nodes = nodes
-        self._veth = NodeVeth(config, nodes, cluster.run_helper)
+        self._veth = NodeVeth(real, nodes, cluster.run_helper)
         self._started: dict[str, str] = {}
         self._deleted = False
 

@@ -11,7 +11,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from pytest_multinet.cluster.engine import Container, Engine
+from pytest_multinet.cluster.isolation import Isolation
 from pytest_multinet.cluster.kubernetes import listens, until_ready
+from pytest_multinet.cluster.link_names import LinkNames
 from pytest_multinet.cluster.process import Process
 from pytest_multinet.cluster.remote_process import RemoteProcess, announced
 from pytest_multinet.cluster.sandboxes import can_look, in_container
@@ -36,6 +38,9 @@ class KindNode(Node):
         role: ``control-plane`` or ``worker``.
         address: its address on Docker's network.
         direct: whether its namespace may be opened from here, when it can be.
+
+    Attributes:
+        isolation: the worker's names of links, where workers share the node.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class KindNode(Node):
         self._engine = engine
         self._config = config
         self._container = container
+        self.isolation: Isolation | None = None
         self._direct = direct and can_look()
         self._namespace: Namespace | None = None
         self._prober: Prober | None = None
@@ -183,6 +189,11 @@ class KindNode(Node):
     @property
     def prober(self) -> Prober:
         """The way to this stack."""
+        if self.isolation is None:
+            return self._prober_of_all()
+        return LinkNames(self._prober_of_all(), self.isolation)
+
+    def _prober_of_all(self) -> Prober:
         namespace = self.namespace
         if namespace is None:
             return self.exec_prober

@@ -188,7 +188,8 @@ class KubernetesPod(Pod):
     @property
     def cni(self) -> tuple[Mapping[str, Any], ...]:
         """What each plugin list was asked and what it answered, by libcni's notes on the node."""
-        return kubernetes_state.cni_results(self.node, self.namespace, self.name)
+        namespace = self.cluster.real_namespace(self.namespace)
+        return kubernetes_state.cni_results(self.node, namespace, self.name)
 
     @property
     def owner(self) -> Mapping[str, Any] | None:
@@ -307,6 +308,11 @@ class KubernetesCluster(Cluster):
     def note_object(self, manifest: Mapping[str, Any]) -> None:
         """Write down that an object was made, for the next run to remove."""
 
+    def real_namespace(self, given: str) -> str:
+        """The Kubernetes namespace that stands for a given one: the same, unless workers share."""
+        isolation = self.kube.isolation
+        return given if isolation is None else isolation.real_namespace(given)
+
     def multus_is_back(self) -> bool:
         """Whether Multus, which a pod has just missed, is usable again: then it is made anew."""
         return False
@@ -351,6 +357,22 @@ class KubernetesCluster(Cluster):
         return kubernetes_state.multus_states(self.kube, self.nodes)
 
     # --- objects ----------------------------------------------------------------------------
+
+    def _parse(self, document: Document) -> object:
+        isolation = self.kube.isolation
+        if isolation is not None:
+            kind = document.kind
+            ours = kind in ("Pod", "NetworkAttachmentDefinition")
+            namespaced = ours or self.kube.resource(document.data["apiVersion"], kind)[1]
+            isolation.check(kind, document.namespace, namespaced=namespaced)
+        return super()._parse(document)
+
+    def create_pods(self, manifests: Sequence[PodManifest], *, wait: bool = True) -> list[Pod]:
+        """Start several pods together, under the rule for repeated names."""
+        if self.kube.isolation is not None:
+            for manifest in manifests:
+                self.kube.isolation.check("Pod", manifest.namespace, namespaced=True)
+        return super().create_pods(manifests, wait=wait)
 
     def _make_network(self, definition: NetworkAttachmentDefinition) -> Network:
         self.before_pods()

@@ -41,7 +41,7 @@ class PodExecStream:
         query += [("stdout", "1"), ("stderr", "1"), ("stdin", "1" if stdin else "0")]
         if container:
             query.append(("container", container))
-        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/exec"
+        path = api.real_path(f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/exec")
         package: Any = import_module("websocket")
         self._errors = (package.WebSocketException, OSError)
         try:

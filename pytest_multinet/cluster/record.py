@@ -1,7 +1,8 @@
 """What is written down about a kind cluster, so that another run can reuse or remove it.
 
 One folder a cluster name, below the state folder: ``record.json``, the cluster's own
-``kubeconfig`` (mode 0600), and a lock file that its owner holds while it lives.
+``kubeconfig`` (mode 0600), and a lock file that its owner holds while it lives.  The workers of
+one run share the lock, and make what is common one after the other.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.errors import ClusterError
 from pytest_multinet.model.topology import check_cluster_name
 
@@ -25,15 +28,16 @@ class Record:
 
     Attributes:
         name: the cluster's name.
-        state: ``creating``, ``ready`` (a run uses it) or ``kept`` (left for the next run).
+        state: ``creating``, ``ready`` (a run uses it), ``kept`` (left for the next run), or
+            ``failed`` (a worker of the run could not make it, and ``error`` says why).
         spec: what it was made from; ``digest``: the hash of that.
         nodes: node name to container id.
         images: image name to the local image's id when it was loaded onto the nodes.
         plugins: fingerprint of the CNI plugins on the nodes.
         multus: version and mode that were found usable on every node.
-        links: the configurations of the node links.
         objects: what was applied: API version, kind, namespace, name.
-        pid: the owner's process.
+        run: the controller of the run whose workers share it; they come and go, it stays.
+        reused: whether that run has taken it over from an earlier one, which kept it.
     """
 
     name: str
@@ -44,9 +48,10 @@ class Record:
     images: dict[str, str] = field(default_factory=dict[str, str])
     plugins: str = ""
     multus: dict[str, str] = field(default_factory=dict[str, str])
-    links: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     objects: list[list[str]] = field(default_factory=list[list[str]])
-    pid: int = 0
+    run: Owner | None = None
+    reused: bool = False
+    error: str = ""
 
 
 class RecordFolder:
@@ -55,26 +60,72 @@ class RecordFolder:
     Args:
         root: the state folder.
         name: cluster name.
+        run: the run whose workers share the cluster, when this is one of them.
+
+    Attributes:
+        alone: nobody else holds the lock.
 
     Raises:
         ClusterError: another live run owns the name.
     """
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, run: Owner | None = None) -> None:
         self.root = root
         self.name = check_cluster_name(name)
         self.folder = root / "kind" / self.name
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.kubeconfig = self.folder / "kubeconfig"
-        self._lock = _lock(self.folder.parent / f"{self.name}.lock", self.name)
+        self.alone = True
+        self._lock = self._acquire(run)
+        other = record.run if (record := self.read()) is not None else None
+        if other is not None and other != run and other.alive:
+            self.release()
+            raise _in_use(self.name, str(other.pid))
+
+    def _acquire(self, run: Owner | None) -> int:
+        path = self.folder.parent / f"{self.name}.lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if _try(lock, fcntl.LOCK_EX):
+                os.truncate(lock, 0)
+                os.pwrite(lock, str(run.pid if run else os.getpid()).encode(), 0)
+                return lock
+            record = self.read()
+            if run is not None and record is not None and record.run == run:
+                self.alone = False
+                fcntl.flock(
+                    lock, fcntl.LOCK_SH
+                )  # whoever holds it alone is about to see whose it is
+                return lock
+            raise _in_use(self.name, os.read(lock, 32).decode(errors="replace").strip() or "?")
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def share(self) -> None:
+        """Let the other workers of the run in."""
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
 
     def read(self) -> Record | None:
         """The record, ``None`` where there is none (or none that can be read)."""
         return read_record(self.folder)
 
     def write(self, record: Record) -> None:
-        """Replace the record, in one step."""
+        """Replace the record, in one step; what other workers have added since stays."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if record.run is None:
+            self._replace(record)
+            return
+        with _held(self.folder / "writing.lock"):
+            there = self.read()
+            if there is not None:
+                record.objects += [o for o in there.objects if o not in record.objects]
+                record.images |= {k: v for k, v in there.images.items() if k not in record.images}
+                record.multus = record.multus or there.multus
+                record.plugins = record.plugins or there.plugins
+            self._replace(record)
+
+    def _replace(self, record: Record) -> None:
         part = self.folder / "record.json.part"
         part.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
         part.replace(self.folder / "record.json")
@@ -95,7 +146,10 @@ def read_record(folder: Path) -> Record | None:
     try:
         data: Mapping[str, Any] = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         known = Record.__dataclass_fields__
-        return Record(**{k: v for k, v in data.items() if k in known})
+        record = Record(**{k: v for k, v in data.items() if k in known})
+        run: Any = record.run
+        record.run = Owner(**run) if run else None
+        return record
     except (OSError, ValueError, TypeError, AttributeError):
         return None
 
@@ -123,17 +177,63 @@ def lock_owner(root: Path, name: str) -> int | None:
     return None
 
 
-def _lock(path: Path, name: str) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+@contextmanager
+def one_at_a_time(root: Path, name: str, waiting: Callable[[float], None]) -> Iterator[None]:
+    """Only one worker is inside the ``with`` block; it makes what all of them share.
+
+    Args:
+        root: the state folder.
+        name: cluster name.
+        waiting: called with the seconds until now, at once and then every ten seconds.
+    """
+    (root / "kind").mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _held(root / "kind" / f"{name}.making", waiting):
+        yield
+
+
+@contextmanager
+def _held(path: Path, waiting: Callable[[float], None] | None = None) -> Iterator[None]:
+    """A file's lock; it goes with the process that holds it."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if waiting is None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        elif not _try(lock, fcntl.LOCK_EX):
+            _wait_for(lock, waiting)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _wait_for(lock: int, waiting: Callable[[float], None]) -> None:
+    """Its deadline is the other worker's own: a lock ends with whoever holds it."""
+    from tenacity import RetryCallState, Retrying, retry_if_result, wait_fixed
+
+    said = -1
+
+    def tell(state: RetryCallState) -> None:
+        nonlocal said
+        seconds = state.seconds_since_start or 0.0
+        if int(seconds) // 10 > said:
+            said = int(seconds) // 10
+            waiting(seconds)
+
+    again: Retrying = Retrying(
+        retry=retry_if_result(lambda held: not held), wait=wait_fixed(0.1), before_sleep=tell
+    )
+    again(lambda: _try(lock, fcntl.LOCK_EX))
+
+
+def _try(lock: int, how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.read(descriptor, 32).decode(errors="replace").strip() or "?"
-        os.close(descriptor)
-        raise ClusterError(
-            f"another run (process {owner}) is using the cluster name {name!r}; wait for it to "
-            "end, or choose another name with --multinet-cluster-name"
-        ) from None
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
+        return False
+    return True
+
+
+def _in_use(name: str, owner: str) -> ClusterError:
+    return ClusterError(
+        f"another run (process {owner}) is using the cluster name {name!r}; wait for it to "
+        "end, or choose another name with --multinet-cluster-name"
+    )

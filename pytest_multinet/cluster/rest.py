@@ -17,11 +17,14 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from pytest_multinet.errors import ClusterError, UsageError
 from pytest_multinet.model.nested import items
+
+if TYPE_CHECKING:
+    from pytest_multinet.cluster.isolation import Isolation
 
 FIELD_MANAGER = "pytest-multinet"
 APPLY = "application/apply-patch+yaml"
@@ -47,10 +50,12 @@ class KubeApi:
 
     Args:
         kubeconfig: file with the server's address and a client certificate or a token.
+        isolation: the worker's names, where workers share the cluster.
     """
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, isolation: Isolation | None = None) -> None:
         self.kubeconfig = kubeconfig
+        self.isolation = isolation
         user, cluster = _current_context(kubeconfig)
         self.server = str(cluster["server"]).rstrip("/")
         parts = urlsplit(self.server)
@@ -81,10 +86,20 @@ class KubeApi:
             ApiError: the server refused it.
             ClusterError: there is no server.
         """
+        if content_type == APPLY and self.isolation is not None:
+            body = self.isolation.outward(body)
         status, data = self._send(method, path, query, body, content_type, timeout)
         if status >= 400:
-            raise _refusal(status, data, f"{method} {path}")
-        return json.loads(data) if data else {}
+            raise self.refusal(status, data, f"{method} {path}")
+        return self.given(json.loads(data)) if data else {}
+
+    def given(self, thing: JsonObject) -> JsonObject:
+        """An object or list of the server under the names that tests know."""
+        return thing if self.isolation is None else self.isolation.inward(thing)
+
+    def real_path(self, path: str) -> str:
+        """A path as the server knows it."""
+        return path if self.isolation is None else self.isolation.path(path)
 
     def text(
         self, path: str, query: Mapping[str, Any] | None = None, timeout: float = 30.0
@@ -92,7 +107,7 @@ class KubeApi:
         """An answer that is not JSON, such as a log."""
         status, data = self._send("GET", path, query, None, "", timeout)
         if status >= 400:
-            raise _refusal(status, data, f"GET {path}")
+            raise self.refusal(status, data, f"GET {path}")
         return data.decode(errors="replace")
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> JsonObject:
@@ -192,6 +207,7 @@ class KubeApi:
         content_type: str,
         timeout: float,
     ) -> tuple[int, bytes]:
+        path = self.real_path(path)
         if query:
             path = f"{path}?{urlencode(query, doseq=True)}"
         data = None if body is None else json.dumps(body).encode()
@@ -219,6 +235,17 @@ class KubeApi:
                 with self._lock:
                     self._idle.append(connection)
             return response.status, answer
+
+    def refusal(self, status: int, data: bytes, what: str) -> ApiError:
+        """The error for an answer that is none."""
+        try:
+            answer = json.loads(data)
+            message, reason = answer.get("message") or "", answer.get("reason") or ""
+        except ValueError:
+            message, reason = data.decode(errors="replace")[:500], ""
+        if self.isolation is not None:
+            message = self.isolation.text(message)
+        return ApiError(status, reason, f"{what}: {message or status}")
 
     def unreachable(self, error: BaseException) -> ClusterError:
         """The error for a server that does not answer."""
@@ -248,17 +275,23 @@ class Watch:
 
     def __iter__(self) -> Iterator[tuple[str, JsonObject]]:
         query = urlencode({**self._query, "watch": "1"}, doseq=True)
+        isolation = self._api.isolation
         response: http.client.HTTPResponse | None = None
         try:
-            self._connection.request("GET", f"{self._path}?{query}", headers=self._api.headers)
+            path = self._api.real_path(self._path)
+            self._connection.request("GET", f"{path}?{query}", headers=self._api.headers)
             response = self._connection.getresponse()
             if response.status >= 400:
-                raise _refusal(response.status, response.read(), f"watch {self._path}")
+                raise self._api.refusal(response.status, response.read(), f"watch {self._path}")
             if self._connection.sock is not None:
                 self._connection.sock.settimeout(None)
             for line in response:
                 event = json.loads(line)
-                yield event["type"], event["object"]
+                thing: JsonObject = event["object"]
+                if isolation is None:
+                    yield event["type"], thing
+                elif isolation.is_mine(thing):
+                    yield event["type"], isolation.inward(thing)
         except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
             if not self._closed:
                 raise self._api.unreachable(error) from error
@@ -280,15 +313,6 @@ class Watch:
 def api_root(api_version: str) -> str:
     """Where an API group's version lives: ``/api/v1``, ``/apis/apps/v1``."""
     return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-
-
-def _refusal(status: int, data: bytes, what: str) -> ApiError:
-    try:
-        answer = json.loads(data)
-        message, reason = answer.get("message") or "", answer.get("reason") or ""
-    except ValueError:
-        message, reason = data.decode(errors="replace")[:500], ""
-    return ApiError(status, reason, f"{what}: {message or status}")
 
 
 def _current_context(path: Path) -> tuple[JsonObject, JsonObject]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,11 +30,14 @@ def show_progress(config: pytest.Config, line: str) -> None:
     if reporter is None or config.get_verbosity() < 0:
         return
     capture = config.pluginmanager.get_plugin("capturemanager")
-    if capture is None:
-        reporter.write_line(f"multinet: {line}")
-        return
-    with capture.global_and_fixture_disabled():
-        reporter.ensure_newline()
+    uncaptured = nullcontext() if capture is None else capture.global_and_fixture_disabled()
+    worker: Mapping[str, Any] = getattr(config, "workerinput", {})
+    with uncaptured:
+        if worker:  # nobody sees its terminal; its standard error is the controller's
+            os.write(2, f"\n[{worker['workerid']}] multinet: {line}\n".encode())
+            return
+        if capture is not None:
+            reporter.ensure_newline()
         reporter.write_line(f"multinet: {line}")
 
 

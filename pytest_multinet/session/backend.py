@@ -10,6 +10,8 @@ from pytest_multinet.errors import BackendUnavailable, MultinetError, UsageError
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster
+    from pytest_multinet.cluster.owner import Owner
+    from pytest_multinet.cluster.share import Ended, Share
     from pytest_multinet.model.pod import PodManifest
     from pytest_multinet.model.topology import ClusterConfig
 
@@ -40,9 +42,13 @@ class BackendModule(Protocol):
     """What a module ``cluster/<backend>.py`` gives."""
 
     def open_cluster(
-        self, config: ClusterConfig, *, progress: Callable[[str], None] = ...
+        self,
+        config: ClusterConfig,
+        *,
+        progress: Callable[[str], None] = ...,
+        share: Share | None = ...,
     ) -> Cluster:
-        """Build a cluster, or fail and leave nothing."""
+        """Build a cluster, or fail and leave nothing; or join that of another worker."""
         ...
 
     def unusable_reason(self) -> str | None:
@@ -51,6 +57,10 @@ class BackendModule(Protocol):
 
     def attach(self, resources: Mapping[str, Any]) -> Attached:
         """Reach a cluster that was kept, by what its ``keep`` returned."""
+        ...
+
+    def end_run(self, run: Owner, keep: Callable[[bool], bool]) -> list[Ended]:
+        """End what the workers of a run have shared, once they are gone."""
         ...
 
 
@@ -142,9 +152,15 @@ def open_cluster(
     return open_chosen(choose(backend), config or ClusterConfig(), progress or silent)
 
 
-def open_chosen(choice: Choice, config: ClusterConfig, progress: Callable[[str], None]) -> Cluster:
-    """Build a cluster on a backend that was decided on."""
-    cluster = backend_module(choice.backend).open_cluster(config, progress=progress)
+def open_chosen(
+    choice: Choice,
+    config: ClusterConfig,
+    progress: Callable[[str], None],
+    share: Share | None = None,
+) -> Cluster:
+    """Build a cluster on a backend that was decided on; ``share``: for a pytest-xdist worker."""
+    module = backend_module(choice.backend)
+    cluster = module.open_cluster(config, progress=progress, share=share)
 
     def explain(error: MultinetError, manifests: Sequence[PodManifest]) -> None:
         from pytest_multinet.diagnosis.layers import explain

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_multinet.errors import BackendUnavailable, MultinetError, NeedsCapability, UsageError
 
@@ -300,7 +301,7 @@ def _cgroup(sandbox: Sandbox) -> str:
 
 
 def _disk(sandbox: Sandbox) -> str:
-    places = [p for p in (Path(tempfile.gettempdir()), Path("/var/lib/docker")) if p.exists()]
+    places = [p for p in (Path(tempfile.gettempdir()), _docker_folder()) if p.exists()]
     free = {place: shutil.disk_usage(place).free for place in places}
     shown = ", ".join(f"{bytes / 1e9:.1f} GB free in {place}" for place, bytes in free.items())
     if any(bytes < _FREE for bytes in free.values()):
@@ -309,14 +310,52 @@ def _disk(sandbox: Sandbox) -> str:
 
 
 def _docker(sandbox: Sandbox) -> str:
+    info = _docker_info()
+    return f"Docker {info.get('ServerVersion')}, storage {info.get('Driver')}"
+
+
+def _docker_info() -> Mapping[str, Any]:
     from pytest_multinet.cluster.engine import Engine
 
     engine = Engine(timeout=2.0)
     try:
-        info = engine.info()
+        return engine.info()
     finally:
         engine.close()
-    return f"Docker {info.get('ServerVersion')}, storage {info.get('Driver')}"
+
+
+def _docker_folder() -> Path:
+    """Where Docker keeps images and containers, as far as that is known."""
+    try:
+        return Path(str(_docker_info().get("DockerRootDir")))
+    except BackendUnavailable:
+        return Path("/var/lib/docker")
+
+
+def _nested_images(sandbox: Sandbox) -> str:
+    """Layers one over another inside a container made as kind makes a node: what images need."""
+    from pytest_multinet.model.topology import ClusterConfig
+
+    _docker_info()
+    image = ClusterConfig.node_image
+    if _run("docker", "image", "inspect", image).returncode:
+        raise NeedsCapability("nested-images", f"not tried: {image} is not here; docker pull it")
+    layers = "cd /var && mkdir one two work all && touch one/file && "
+    layers += "mount -t overlay -o lowerdir=one,upperdir=two,workdir=work overlay all && "
+    layers += "mv all/file all/moved && umount all"
+    argv = ["run", "--rm", "--privileged", "--network=none", "--volume=/var", "--pull=never"]
+    argv += ["--label=io.pytest-multinet=doctor", "--entrypoint=sh", image, "-c", layers]
+    tried = _run("docker", *argv)
+    if tried.returncode:
+        raise NeedsCapability("nested-images", tried.stderr.strip() or "the container failed")
+    return "mounted an overlay in a container of kind's node image"
+
+
+def _run(*argv: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise NeedsCapability(argv[0], f"{' '.join(argv[:2])} takes more than 60 s") from error
 
 
 def _kind(sandbox: Sandbox) -> str:
@@ -403,6 +442,12 @@ CONDITIONS = (
     ),
     Capability(
         "cgroup", "the kind backend", _cgroup, "boot with systemd.unified_cgroup_hierarchy=1"
+    ),
+    Capability(
+        "nested-images",
+        "the kind backend",
+        _nested_images,
+        "put Docker's data on ext4 or xfs; in Docker-in-Docker: a volume at /var/lib/docker",
     ),
     Capability("disk", "the kind backend", _disk, "docker system prune"),
     Capability("ip", "pod.exec(['ip', ...]) on embedded", _program("ip"), "install iproute2"),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.errors import ClusterError
 from pytest_multinet.session.backend import Attached, backend_module
-from pytest_multinet.session.ledger import Ledger, Owner, Record, now
+from pytest_multinet.session.ledger import Ledger, Record, now
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster
+    from pytest_multinet.cluster.share import Ended
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,71 @@ def take_down(record: Record, ledger: Ledger) -> None:
     ledger.remove(record.id)
 
 
-def forget(cluster: Cluster) -> None:
+def forget_cluster(backend: str, name: str) -> None:
     """Strike off a cluster that an earlier run kept and this one has closed."""
     ledger = Ledger()
     for record in ledger.records():
-        if (record.backend, record.cluster) == (cluster.backend, cluster.name):
+        if (record.backend, record.cluster) == (backend, name):
             ledger.remove(record.id)
+
+
+# --- what workers share -------------------------------------------------------------------------
+
+
+def left_in(cluster: Cluster) -> dict[str, Any]:
+    """What a worker leaves in a cluster that others use too, as JSON types."""
+    return {
+        "name": cluster.name,
+        "digest": cluster.config.digest,
+        "specification": cluster.config.to_dict(),
+        "description": cluster.describe(),
+    }
+
+
+def shared_backends(run: Owner) -> list[str]:
+    """The backends on which the workers of a run have shared clusters."""
+    from pytest_multinet.cluster.folders import state_folder
+    from pytest_multinet.cluster.record import records
+
+    shared = any(record.run == run for record in records(state_folder(os.environ)))
+    return ["kind"] if shared else []
+
+
+def keep_shared(
+    backend: str, ended: Ended, left: Sequence[Mapping[str, Any]], *, folder: Path, rerun: str
+) -> Kept:
+    """Write down a cluster that workers have shared and that was kept.
+
+    Args:
+        backend: its backend.
+        ended: what its backend says of it.
+        left: what each worker left in it, of those that lived to tell.
+        folder: root folder of the tests.
+        rerun: the command that runs the failed tests again.
+    """
+    first: Mapping[str, Any] = left[0] if left else {}
+    description = dict(first.get("description", {}))
+    for key in ("pods", "links", "networks"):
+        description[key] = [item for one in left for item in one["description"][key]]
+    resources = dict(ended.kept or {})
+    ledger = Ledger()
+    with ledger.locked():
+        id = _id_for(ended.name, str(folder), resources, ledger)
+        ledger.write(
+            Record(
+                id=id,
+                backend=backend,
+                cluster=ended.name,
+                folder=str(folder),
+                created=now(),
+                digest=str(first.get("digest", "")),
+                specification=first.get("specification", {}),
+                description=description,
+                resources=resources,
+            )
+        )
+    pods = [pod["name"] for pod in description["pods"]]
+    return Kept(id, backend, len(description.get("nodes", [])), pods, rerun)
 
 
 def reap() -> list[str]:

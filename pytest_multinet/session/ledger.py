@@ -17,26 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_multinet.cluster.folders import state_folder
+from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process: ``pid``, and ``start``, which tells it from a later one of the same pid."""
-
-    pid: int
-    start: str
-
-    @classmethod
-    def of(cls, pid: int) -> Owner | None:
-        """The process ``pid``; ``None`` where it does not run."""
-        start = _process_start(pid)
-        return cls(pid, start) if start is not None else None
-
-    @property
-    def alive(self) -> bool:
-        """Whether that very process still runs."""
-        return Owner.of(self.pid) == self
 
 
 @dataclass(frozen=True)
@@ -172,14 +154,3 @@ def _remove_socket(record: Record) -> None:
         with contextlib.suppress(OSError):
             Path(socket).unlink(missing_ok=True)
             Path(socket).parent.rmdir()
-
-
-def _process_start(pid: int) -> str | None:
-    """Boot and field 22 of /proc/<pid>/stat (proc(5)); a zombie (field 3) does not run."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else f"{boot[:8]}:{fields[19]}"

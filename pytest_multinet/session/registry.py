@@ -14,13 +14,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_multinet.errors import MultinetError, UsageError
-from pytest_multinet.session.backend import Choice, choose, open_chosen, silent
-from pytest_multinet.session.keep import Kept, forget, keep_cluster
+from pytest_multinet.session.backend import (
+    Choice,
+    backend_module,
+    choose,
+    open_chosen,
+    silent,
+)
+from pytest_multinet.session.keep import (
+    Kept,
+    forget_cluster,
+    keep_cluster,
+    keep_shared,
+    left_in,
+    shared_backends,
+)
 from pytest_multinet.session.settings import DEFAULT
 from pytest_multinet.session.timeline import Timeline
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster
+    from pytest_multinet.cluster.owner import Owner
+    from pytest_multinet.cluster.share import Share
     from pytest_multinet.model.topology import ClusterConfig, Spec
     from pytest_multinet.session.settings import Settings
 
@@ -67,7 +82,7 @@ class Registry:
         settings: in force.
         root: pytest's root folder.
         worker: the pytest-xdist worker that this is, ``None`` without.
-        workers: how many there are.
+        share: its part in clusters that workers share.
         folder: of the test that runs, where relative paths start.
         tests_failed: whether a test has failed until now.
         progress: called with one line for each stage that takes long.
@@ -75,6 +90,7 @@ class Registry:
     Attributes:
         timeline: what set-up took.
         kept: environments that were left behind on purpose.
+        left: what workers had in clusters that they shared.
         artifacts: folders with the evidence of failed tests.
         pictures: clusters and meshes as Markdown, for a step summary, by title.
         topologies: clusters as text, for the terminal, by name.
@@ -89,7 +105,7 @@ class Registry:
         root: Path,
         *,
         worker: str | None = None,
-        workers: int = 1,
+        share: Share | None = None,
         folder: Callable[[], Path] | None = None,
         tests_failed: Callable[[], bool] = lambda: False,
         progress: Callable[[str], None] | None = None,
@@ -97,12 +113,13 @@ class Registry:
         self.settings = settings
         self.root = root
         self.worker = worker
-        self.workers = workers
+        self.share = share
         self.timeline = Timeline()
         self.progress = progress or silent
         self._folder = folder or (lambda: root)
         self._tests_failed = tests_failed
         self.kept: list[Kept] = []
+        self.left: list[dict[str, Any]] = []
         self.artifacts: list[str] = []
         self.pictures: dict[str, str] = {}
         self.topologies: dict[str, str] = {}
@@ -127,27 +144,17 @@ class Registry:
 
         Raises:
             BackendUnavailable: none can run here.
-            UsageError: it cannot serve several pytest-xdist workers.
         """
         if self._refusal is not None:
             raise self._refusal
         if self._choice is None:
             try:
-                self._choice = self._choose()
+                self._choice = choose(self.settings.backend)
             except MultinetError as error:
                 self._refusal = error
                 raise
             self.why = self._choice.why
         return self._choice
-
-    def _choose(self) -> Choice:
-        choice = choose(self.settings.backend)
-        if choice.backend != "embedded" and self.workers > 1:
-            raise UsageError(
-                f"the {choice.backend} backend serves one pytest-xdist worker for now, and "
-                f"there are {self.workers}; run with -n 1, or without -n"
-            )
-        return choice
 
     # --- clusters ---------------------------------------------------------------------------
 
@@ -183,7 +190,7 @@ class Registry:
         try:
             choice = self.choice
             with self.timeline.stage("cluster"):
-                cluster = open_chosen(choice, config, self.progress)
+                cluster = open_chosen(choice, config, self.progress, self.share)
         except MultinetError as error:
             self._failed[config.digest] = error
             raise
@@ -202,7 +209,9 @@ class Registry:
         for key, shared in list(self._shared.items()):
             if shared.count == 0:
                 del self._shared[key]
-                if self._keeps(shared.cluster):
+                if shared.cluster.shared:
+                    shared.cluster.clear()
+                elif self._keeps(shared.cluster):
                     name = shared.cluster.name
                     why = "the run went on with another configuration"
                     self.problems.append(f"{name} was not kept: {why}")
@@ -212,17 +221,25 @@ class Registry:
         return [self._folder(), self.root]
 
     def _end(self, cluster: Cluster) -> None:
-        if self._keeps(cluster):
-            rerun = " ".join(["pytest", "--lf", *self.settings.flags()])
-            kept = keep_cluster(cluster, worker=self.worker, folder=self.root, rerun=rerun)
+        if cluster.shared:
+            self.left.append(left_in(cluster))
+            cluster.close()
+        elif self._keeps(cluster):
+            kept = keep_cluster(cluster, worker=self.worker, folder=self.root, rerun=self._rerun())
             self.kept.append(kept)
         else:
             self._close(cluster)
 
+    def _rerun(self) -> str:
+        return " ".join(["pytest", "--lf", *self.settings.flags()])
+
     def _keeps(self, cluster: Cluster) -> bool:
+        return self._is_to_keep(cluster.attached)
+
+    def _is_to_keep(self, attached: bool) -> bool:
         """Whether to keep a cluster; what an earlier run kept stays until told otherwise."""
         keep = self.settings.keep
-        if cluster.attached and self.settings.source("keep") == DEFAULT:
+        if attached and self.settings.source("keep") == DEFAULT:
             return True
         return keep == "always" or (keep == "failed" and self._tests_failed())
 
@@ -230,7 +247,7 @@ class Registry:
     def _close(cluster: Cluster) -> None:
         cluster.close()
         if cluster.attached:
-            forget(cluster)
+            forget_cluster(cluster.backend, cluster.name)
 
     def close(self) -> None:
         """End what is left over at the end of the run; what goes wrong is a problem."""
@@ -243,11 +260,26 @@ class Registry:
 
     # --- pytest-xdist -----------------------------------------------------------------------
 
+    def end_run(self, run: Owner) -> None:
+        """As the controller: end what the workers, which are gone, have shared."""
+        for backend in shared_backends(run):
+            for ended in backend_module(backend).end_run(run, self._is_to_keep):
+                if ended.problem:
+                    self.problems.append(ended.problem)
+                if ended.kept is None:
+                    forget_cluster(backend, ended.name)
+                    continue
+                left = [one for one in self.left if one["name"] == ended.name]
+                self.kept.append(
+                    keep_shared(backend, ended, left, folder=self.root, rerun=self._rerun())
+                )
+
     def outcome(self) -> dict[str, Any]:
         """What a worker has to tell at its end, as plain data."""
         return {
             "seconds": self.timeline.seconds,
             "kept": [asdict(kept) for kept in self.kept],
+            "left": self.left,
             "problems": self.problems,
             "artifacts": self.artifacts,
             "pictures": self.pictures,
@@ -259,6 +291,7 @@ class Registry:
         """Take over a worker's :meth:`outcome`."""
         self.timeline.merge(outcome["seconds"])
         self.kept += [Kept(**kept) for kept in outcome["kept"]]
+        self.left += outcome["left"]
         self.problems += outcome["problems"]
         self.artifacts += outcome["artifacts"]
         self.pictures |= outcome["pictures"]

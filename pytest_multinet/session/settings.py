@@ -112,6 +112,11 @@ class Settings:
         return self._values["capture"].value
 
     @property
+    def isolation(self) -> str:
+        """``worker`` or ``none``."""
+        return self._values["isolation"].value
+
+    @property
     def topology_only(self) -> bool:
         """Whether environments are built and shown, and no test is called."""
         return self._values["topology-only"].value == "yes"
@@ -428,6 +433,14 @@ OPTIONS = (
         None,
         "cni_plugins",
         metavar="PATH",
+    ),
+    Option(
+        "isolation",
+        "what keeps pytest-xdist workers apart on a cluster that they share: worker (namespaces "
+        "and links of their own) or none",
+        _one_of("worker", "none"),
+        "worker",
+        metavar="WHICH",
     ),
     Option(
         "image-roots",

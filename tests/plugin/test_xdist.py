@@ -110,21 +110,6 @@ def test_failing_environment_and_skips_are_reported(pytester: pytest.Pytester, r
     result.stdout.fnmatch_lines(["SKIPPED*no API here"])
 
 
-def test_kind_with_several_workers_is_refused(pytester: pytest.Pytester, run: Run) -> None:
-    pytester.makepyfile(
-        conftest="""
-            from pytest_multinet.session import registry
-            from pytest_multinet.session.backend import Choice
-
-            registry.choose = lambda name: Choice("kind")  # as if kind could run here
-        """,
-        test_it="def test_it(kind_cluster): pass",
-    )
-    result = run("-n", "2")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*serves one pytest-xdist worker for now, and there are 2*"])
-
-
 def test_first_failure_and_a_crashed_worker_leave_a_report(
     pytester: pytest.Pytester, run: Run
 ) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pytest_multinet.cluster.folders import state_folder
+from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.errors import UsageError
-from pytest_multinet.session.ledger import Ledger, Owner, Record, now
+from pytest_multinet.session.ledger import Ledger, Record, now
 
 RECORD = Record(
     id="one",
