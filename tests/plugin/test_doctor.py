@@ -43,10 +43,10 @@ def test_doctor_prints_a_line_for_each_and_what_to_do(
     monkeypatch.setenv("PATH", "/nowhere")
     found = multinet("doctor", "veth", "kubectl")
     assert found.stdout.splitlines() == [
-        "veth         ok       made one: veth",
-        "kubectl      missing  not on PATH; needed for nothing here, but useful with a kept kind "
+        "veth           ok       made one: veth",
+        "kubectl        missing  not on PATH; needed for nothing here, but useful with a kept kind "
         "cluster",
-        "                      to do: https://kubernetes.io/docs/tasks/tools",
+        "                        to do: https://kubernetes.io/docs/tasks/tools",
     ]
     assert found.returncode == 3
     assert multinet("doctor", "veth").returncode == 0
@@ -59,6 +59,20 @@ def test_kernel_without_a_kind_of_link_is_told_by_the_kernel(multinet: Multinet)
         finding = findings[kind]
         assert finding["ok"] or finding["detail"].startswith(f"create {kind} try-{kind}: ")
         assert finding["ok"] or "modprobe" in finding["to_do"]
+
+
+def test_images_inside_containers_are_tried_for_real(
+    multinet: Multinet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if not _findings(multinet("doctor", "--json", "docker"))["docker"]["ok"]:
+        pytest.skip("Docker does not answer here")
+    listing = ["docker", "ps", "-aq", "--filter", "label=io.pytest-multinet=doctor"]
+    finding = _findings(multinet("doctor", "--json", "nested-images"))["nested-images"]
+    assert finding["ok"] or "not tried" in finding["detail"], finding
+    assert subprocess.run(listing, capture_output=True, check=True).stdout == b""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    finding = _findings(multinet("doctor", "--json", "nested-images"))["nested-images"]
+    assert (finding["ok"], "Docker is not running" in finding["detail"]) == (False, True)
 
 
 def test_name_that_is_nothing_to_try_is_refused(multinet: Multinet) -> None:
