@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _INTERFACE_SYSCTLS = (
     "ipv6/conf/{}/accept_ra",
     "ipv6/conf/{}/accept_dad",
 )
+_ALL_PROTOCOLS = 0x0003
 _NODE_SYSCTLS = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
 _CHOSEN = re.compile(r"02:(00|aa|bb):00:00:00:..").fullmatch
 _RANDOM_NAME = re.compile(r"\bveth[0-9a-f]{8}\b")
@@ -109,6 +111,35 @@ class Site:
         """Give everything back."""
         for namespace in (self.pod, self.namespace, self.switch):
             namespace.close()
+
+    @contextlib.contextmanager
+    def announcements(self) -> Iterator[list[str]]:
+        """Who announces which address by ARP on the node's eth1 and eth2 during the block.
+
+        The kernel shows a packet socket what leaves a link while it is being sent, so that no
+        announcement is still to come after the block.
+        """
+        heard: list[str] = []
+        frames: list[bytes] = []
+        with contextlib.ExitStack() as stack:
+            sockets: list[socket.socket] = []
+            for name in ("eth1", "eth2"):
+                sock = self.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW)
+                stack.enter_context(sock)
+                sock.bind((name, _ALL_PROTOCOLS))
+                sock.setblocking(False)
+                sockets.append(sock)
+            yield heard
+            for sock in sockets:
+                with contextlib.suppress(BlockingIOError, OSError):  # it may have moved away
+                    while True:
+                        frames.append(sock.recv(2048))
+        macs = self.mac_names()
+        for frame in frames:
+            if frame[12:14] == b"\x08\x06":
+                sender = macs.get(frame[22:28].hex(":"), "?")
+                addresses = [str(ip_address(frame[i : i + 4])) for i in (28, 38)]
+                heard.append(f"{frame[21]} {sender} {' '.join(addresses)}")
 
     def picture(self) -> dict[str, Any]:
         """Everything that plugins change, in words that two sites share."""

@@ -95,7 +95,9 @@ def _outcomes(site: Site, trial: Trial) -> dict[str, Any]:
             return {"needs": error.capability}
         return _shown(result, site) if isinstance(result, Result) else result
 
-    seen: dict[str, Any] = {"ADD": call("add"), "after ADD": site.picture()}
+    with site.announcements() as heard:
+        seen: dict[str, Any] = {"ADD": call("add")}
+    seen |= {"announced by ADD": heard, "after ADD": site.picture()}
     if trial.version not in ("0.1.0", "0.2.0", "0.3.0", "0.3.1"):
         seen["CHECK"] = call("check")
     seen["DEL"] = call("delete")

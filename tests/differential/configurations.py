@@ -241,6 +241,7 @@ bridges = fields(
     isGateway=maybe(True, True, False),
     isDefaultGateway=maybe(True, False, False),
     forceAddress=maybe(True, False),
+    ipMasq=maybe(False),
     mtu=maybe(0, 1400, 1500),
     hairpinMode=maybe(True, False, False),
     promiscMode=maybe(False),
@@ -320,7 +321,9 @@ host_devices = fields(
     capabilities=capabilities,
 )
 host_devices_by_mac = fields(
-    type="host-device", hwaddr=st.sampled_from(["02:aa:00:00:00:01", "02-AA-00-00-00-02"])
+    [{"hwaddr": ABSENT, "kernelpath": "/etc/net"}, {"hwaddr": 7}],
+    type="host-device",
+    hwaddr=st.sampled_from(["02:aa:00:00:00:01", "02-AA-00-00-00-02"]),
 )
 ipvlans = fields(
     [
@@ -353,6 +356,111 @@ vlans = fields(
     ipam=ipams,
 )
 dummies = fields([{"ipam": ABSENT}, {"dns": "none"}], type="dummy", ipam=ipams)
+taps = fields(
+    [
+        *ipam_faults,
+        {"mac": "01:00:5e:00:00:01", "owner": ABSENT},
+        {"mac": "zz"},
+        {"mac": "02:00:00:00:00"},
+        {"mac": "02:00:00:00:00:100"},
+        {"mac": 2},
+        {"mtu": 70000},
+        {"mtu": -1},
+        {"mtu": "1500"},
+        {"owner": -1},
+        {"owner": "root"},
+        {"owner": 77},
+        {"group": 77},
+        {"group": 77, "owner": 0},
+        {"multiQueue": 1},
+        {"bridge": "missing"},
+        {"bridge": "lo"},
+        {"args": "none"},
+    ],
+    type="tap",
+    multiQueue=maybe(True, False),
+    mtu=maybe(0, 1400, 9000),
+    mac=maybe("02:00:00:00:00:07", "2:0:0:0:0:8", "02-00-00-00-00-09", "0200.0000.000a"),
+    owner=maybe(0),
+    group=maybe(0),
+    ipam=ipam_or_none,
+    dns=dns,
+    capabilities=capabilities,
+)
+_limit_fields = {
+    "ingressRate": st.sampled_from([ABSENT, 0, 8_000_000]),
+    "ingressBurst": st.just(80_000),
+    "egressRate": st.sampled_from([ABSENT, 0, 1_000, 10**12]),
+    "egressBurst": st.just(64_000),
+}
+limits = st.builds(
+    # a burst without its rate is a fault
+    lambda found: {
+        key: value
+        for key, value in found.items()
+        if value is not ABSENT and found[key.replace("Burst", "Rate")] not in (ABSENT, 0)
+    },
+    st.fixed_dictionaries(_limit_fields),
+)
+subnet_choices = st.sampled_from(
+    [
+        {},
+        {},
+        {"unshapedSubnets": []},
+        {"shapedSubnets": ["10.2.3.4/14", "fd00:1:2::/44"]},
+        {"unshapedSubnets": ["10.2.0.0/16", "fd00::/40"]},
+        {"unshapedSubnets": ["0.0.0.0/0"]},
+        {"shapedSubnets": ["fd00::1/128"], "unshapedSubnets": []},
+    ]
+)
+limit_faults = [
+    {"ingressRate": 8_000_000, "ingressBurst": ABSENT},
+    {"ingressBurst": 8_000_000, "ingressRate": ABSENT},
+    {"egressRate": 100, "egressBurst": 0},
+    {"egressRate": 100, "egressBurst": 1 << 40},
+    {"ingressRate": 7, "ingressBurst": 8},
+    {"ingressRate": "8M"},
+    {"ingressRate": -8},
+    {"egressBurst": 1.5},
+    {"shapedSubnets": ["10.2.0.0"], "egressRate": 8_000_000, "egressBurst": 80_000},
+    {"shapedSubnets": "10.2.0.0/16"},
+    {
+        "shapedSubnets": ["10.2.0.0/16"],
+        "unshapedSubnets": ["10.3.0.0/16"],
+        "ingressRate": 8_000_000,
+        "ingressBurst": 80_000,
+    },
+]
+bandwidths = st.builds(
+    lambda limits, subnets, wrong, rest: {
+        k: v for k, v in {**limits, **subnets, **wrong, **rest}.items() if v is not ABSENT
+    },
+    limits,
+    subnet_choices,
+    st.sampled_from([{}] * 3 * len(limit_faults) + limit_faults),
+    st.fixed_dictionaries(
+        {"type": st.just("bandwidth"), "capabilities": maybe({"bandwidth": True})}
+    ),
+)
+runtime_limits = fields(
+    [{"bandwidth": "8M"}, {"bandwidth": {"egressRate": 8}}, {"bandwidth": {"egressRate": "8"}}],
+    bandwidth=st.one_of(st.just(ABSENT), limits),
+)
+vrfs = fields(
+    [
+        {"vrfname": ABSENT},
+        {"vrfname": ""},
+        {"vrfname": 7},
+        {"vrfname": "lo"},
+        {"vrfname": "a-name-that-is-too-long"},
+        {"table": -1},
+        {"table": 1 << 32},
+        {"table": "main"},
+    ],
+    type="vrf",
+    vrfname=st.sampled_from(["red", "blue"]),
+    table=maybe(7, 1007, 0),
+)
 valid_base = st.sampled_from(
     [
         {
@@ -380,6 +488,7 @@ def trials(
     plugins: Plugins,
     *prepared: str,
     arguments: SearchStrategy[dict[str, str]] = no_args,
+    runtime: SearchStrategy[dict[str, Any]] = runtime_configs,
 ) -> SearchStrategy[Trial]:
     """Trials of lists of plugins; most on an untouched site."""
     return st.builds(
@@ -390,7 +499,7 @@ def trials(
         ),
         ifname=st.sampled_from(["net1", "net1", "eth0", "a.b-c_012345678"]),
         args=arguments,
-        runtime_config=runtime_configs,
+        runtime_config=runtime,
         prepared=st.sampled_from([""] * 6 * max(1, len(prepared)) + list(prepared)),
     )
 
@@ -439,6 +548,16 @@ host_local_lists = chain(
         capabilities=ipam_capabilities,
     )
 )
+host_local_trials = trials(
+    host_local_lists,
+    runtime=fields(
+        [{"ips": "10.1.1.88/24"}, {"ipRanges": [[{"subnet": "10.7.0.0/31"}]]}, {"ipRanges": 7}],
+        ips=st.sampled_from([ABSENT] * 3 + [["10.1.1.88/24"], []]),
+        ipRanges=st.sampled_from(
+            [ABSENT] * 4 + [[], [[{"subnet": "10.7.0.0/24"}]], [[{"subnet": "fd00:7::/64"}]]]
+        ),
+    ),
+)
 tuning_trials = trials(
     st.one_of(chain(valid_base, tunings), chain(valid_base, tunings), chain(tunings)),
     arguments=either_args,
@@ -472,5 +591,31 @@ sbr_trials = trials(
         chain(st.one_of(macvlans, valid_base), fields(type="sbr")),
         chain(bridges, fields(type="sbr"), simple_tunings),
         chain(fields(type="sbr")),
+    )
+)
+tap_trials = trials(
+    st.one_of(chain(taps), chain(taps), chain(taps, simple_tunings)),
+    "interface taken",
+    arguments=either_args,
+)
+VETH_BASE = {"type": "bridge", "bridge": "br0", "ipam": _HOST_LOCAL}
+veth_base = st.sampled_from([VETH_BASE, {"type": "ptp", "mtu": 1400, "ipam": _HOST_LOCAL}])
+bandwidth_trials = trials(
+    st.one_of(
+        chain(veth_base, bandwidths),
+        chain(veth_base, bandwidths),
+        chain(veth_base, bandwidths),
+        chain(st.one_of(valid_base, veth_base), bandwidths, simple_tunings),
+        chain(st.just({"type": "bandwidth", "egressRate": 8_000_000, "egressBurst": 80_000})),
+    ),
+    runtime=runtime_limits,
+)
+# As with ipvlan: the kernels of most machines that run this know VRFs.
+vrf_trials = trials(
+    st.one_of(
+        chain(valid_base, vrfs),
+        chain(valid_base, vrfs),
+        chain(valid_base, vrfs, simple_tunings),
+        chain(vrfs),
     )
 )

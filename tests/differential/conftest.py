@@ -1,15 +1,20 @@
-"""The holder of all trials, and the binaries they need."""
+"""The holder of all trials, the binaries they need, and the report of what was tried."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from pytest_multinet.net.holder import Holder, HolderRefused
 from tests.cni_site import CNI_PATH, version_of
+from tests.differential.tried import Tried
+
+TRIED = pytest.StashKey[Tried]()
+_FROM_WORKERS = "differential"
 
 settings.register_profile(
     "differential",
@@ -20,6 +25,39 @@ settings.register_profile(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TRIED] = Tried()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one of pytest-xdist's workers
+        output[_FROM_WORKERS] = session.config.stash[TRIED].to_json()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    found = getattr(node, "workeroutput", {}).get(_FROM_WORKERS)
+    if found is not None:
+        node.config.stash[TRIED].merge(found)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    tried = config.stash[TRIED]
+    if tried.outcomes:
+        terminalreporter.section("native against real CNI plugins")
+        for line in tried.lines():
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def tried(pytestconfig: pytest.Config) -> Tried:
+    """What this process has tried so far."""
+    return pytestconfig.stash[TRIED]
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,17 @@ def no_announcement(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def announced_too_early(patch: pytest.MonkeyPatch) -> None:
+    """Up before there are addresses: all looks the same, and nobody has been told."""
+    right = interface_setup.configure
+
+    def wrong(namespace: Any, ifname: str, index: int, *args: Any, **kwargs: Any) -> None:
+        namespace.rtnl.execute(requests.set_link(index, up=True))
+        right(namespace, ifname, index, *args, **kwargs)
+
+    patch.setattr(interface_setup, "configure", wrong)
+
+
 def routes_behind_their_equals(patch: pytest.MonkeyPatch) -> None:
     right = requests.route
 
@@ -138,6 +149,7 @@ def no_gateway_in_the_result(patch: pytest.MonkeyPatch) -> None:
     [
         wrong_mode,
         no_announcement,
+        announced_too_early,
         routes_behind_their_equals,
         no_mtu_check,
         subnet_stays_on_the_link,

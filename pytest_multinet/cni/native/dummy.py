@@ -21,8 +21,8 @@ class Dummy(Plugin):
     def add(self, call: Call) -> Result:
         """Create the interface, then configure it."""
         self._need_ipam()
-        rtnl = call.sandbox.namespace.rtnl
-        message = upper_link.new_link("dummy", call.ifname, parent=None, ns_fd=None, mtu=0)
+        rtnl, fd = call.sandbox.namespace.rtnl, call.sandbox.namespace.fd
+        message = upper_link.new_link("dummy", call.ifname, parent=None, ns_fd=fd, mtu=0)
         try:
             rtnl.execute(message)
         except NetlinkError as error:

@@ -68,7 +68,7 @@ class HostDevice(Plugin):
             dns=self.dns,
         )
         try:
-            interface_setup.configure(inside, call.ifname, moved.index, result, is_up=True)
+            interface_setup.configure(inside, call.ifname, moved.index, result)
         except CniError:
             interface_setup.release(call, self.ipam_type)
             raise

@@ -66,6 +66,8 @@ def carry_out(
     """
     messages = [step.message for step in steps]
     questions = () if ask is None else (ask,)
+    if not messages and not questions:
+        return []
     with contextlib.suppress(NetlinkError):
         return rtnl.execute(*messages, *questions)
     for message in undo:
@@ -115,7 +117,6 @@ def configure(
     arp_notify: bool = False,
     settings: Wanted = (),
     then: Sequence[Step] = (),
-    is_up: bool = False,
 ) -> None:
     """Configure the container's interface from a result; afterwards it carries packets.
 
@@ -127,7 +128,6 @@ def configure(
         arp_notify: announce the addresses by gratuitous ARP when the link goes up.
         settings: sysctls to set first, whether or not they can be set.
         then: what follows the routes.
-        is_up: the plugin has set the link up before; it stays so, whatever fails.
 
     Raises:
         CniError: with the reference plugins' message.
@@ -150,14 +150,18 @@ def configure(
         message = requests.address(index, address, length)
         steps.append(Step(message, partial(_tell_address, ifname, ip)))
         undo.append(Message(requests.RTM_DELADDR, 0, message.body, "undo"))
-    steps.append(up_step(index, f"failed to set {quoted(ifname)} UP"))
-    if not is_up:
-        undo.append(requests.set_link(index, up=False))
-    problem = _add_routes(steps, ifname, index, ips, result)
-    if problem is None:
-        steps += then
+    up = up_step(index, f"failed to set {quoted(ifname)} UP")
+    routes, problem = _route_steps(ifname, index, ips, result)
+    ask = links.question(index)
     with ipv6_ready.reachable(namespace, [ip.address.ip for ip in ips]):
-        carry_out(namespace.rtnl, steps, ask=links.question(index), undo=undo)
+        if then and problem is None:
+            undo.append(requests.set_link(index, up=False))
+            carry_out(namespace.rtnl, [*steps, up, *routes, *then], ask=ask, undo=undo)
+            return
+        # A link that goes up announces its addresses: once, and only when it has them all.
+        carry_out(namespace.rtnl, steps, undo=undo)
+        gone = [Message(requests.RTM_DELROUTE, 0, r.message.body, "undo") for r in routes]
+        carry_out(namespace.rtnl, [up, *routes], ask=ask, undo=gone)
         if problem is not None:
             raise problem
 
@@ -178,20 +182,21 @@ def release(call: Call, ipam_type: str) -> None:
         call.delegation.delete(ipam_type, call)
 
 
-def _add_routes(
-    steps: list[Step], ifname: str, index: int, ips: Sequence[IPConfig], result: Result
-) -> CniError | None:
-    """Add a step for each route, up to one whose gateway is of another family."""
+def _route_steps(
+    ifname: str, index: int, ips: Sequence[IPConfig], result: Result
+) -> tuple[list[Step], CniError | None]:
+    """A step for each route, up to one whose gateway is of another family: that is refused."""
     gateways = {ip.gateway.version: ip.gateway for ip in reversed(ips) if ip.gateway is not None}
+    steps: list[Step] = []
     for route in result.routes:
         gateway = route.gw or gateways.get(route.dst.version)
         tell = partial(_tell_route, ifname, route.dst, gateway)
         if gateway is not None and gateway.version != route.dst.version:
             why = "gateway, source, and destination ip are not the same IP family"
-            return CniError(f"{tell()}: {why}")
+            return steps, CniError(f"{tell()}: {why}")
         dst = (route.dst.ip, route.dst.prefixlen)
         steps.append(Step(requests.route(dst, index=index, gateway=gateway, prepend=True), tell))
-    return None
+    return steps, None
 
 
 def _enable_ipv6(namespace: HeldNamespace, ifname: str) -> None:

@@ -37,17 +37,10 @@ class Ipvlan(Plugin):
         mode = self._known_mode()
         below, inside = self._below(call), call.sandbox.namespace
         master = self._find_master(call, name)
-        data = attr(1, struct.pack("=H", MODES[mode])) + attr(2, struct.pack("=H", 0))
 
         def make(as_name: str) -> Message:
-            return upper_link.new_link(
-                "ipvlan",
-                as_name,
-                parent=master,
-                ns_fd=None if below is inside else inside.fd,
-                mtu=max(self.mtu, 0),
-                data=data,
-            )
+            fd = None if below is inside else inside.fd
+            return new_ipvlan(as_name, master, mode, ns_fd=fd, mtu=max(self.mtu, 0))
 
         where = f"master {name} on node {call.host.name}"
         link = upper_link.create(call, "ipvlan", below, make, lambda _: where)
@@ -135,3 +128,10 @@ class Ipvlan(Plugin):
                 f"unknown ipvlan mode: {quoted(mode)}", hint=f"modes: {', '.join(MODES)}"
             )
         return mode
+
+
+def new_ipvlan(name: str, parent: int, mode: str, *, ns_fd: int | None, mtu: int) -> Message:
+    """An ipvlan on the link with index ``parent``, made in ``ns_fd``."""
+    # IFLA_IPVLAN_MODE, _FLAGS (0: bridge)
+    data = attr(1, struct.pack("=H", MODES[mode])) + attr(2, struct.pack("=H", 0))
+    return upper_link.new_link("ipvlan", name, parent=parent, ns_fd=ns_fd, mtu=mtu, data=data)

@@ -66,7 +66,7 @@ class Tap(Plugin):
         )
         try:
             try_sysctls([(namespace, f"ipv4/conf/{name}/arp_notify", "1")])
-            interface_setup.configure(namespace, name, link.index, result, is_up=True)
+            interface_setup.configure(namespace, name, link.index, result)
         except CniError:
             interface_setup.release(call, self.ipam_type)
             raise

@@ -34,14 +34,8 @@ class Vlan(Plugin):
         below, inside = self._below(call), call.sandbox.namespace
 
         def make(as_name: str) -> Message:
-            return upper_link.new_link(
-                "vlan",
-                as_name,
-                parent=master.index,
-                ns_fd=None if below is inside else inside.fd,
-                mtu=self.mtu,
-                data=attr(1, struct.pack("=H", self.vlan)),  # IFLA_VLAN_ID
-            )
+            fd = None if below is inside else inside.fd
+            return new_vlan(as_name, master.index, self.vlan, ns_fd=fd, mtu=self.mtu)
 
         where = f"master {self.master} on node {call.host.name}"
         link = upper_link.create(call, "vlan", below, make, lambda _: where)
@@ -104,3 +98,9 @@ class Vlan(Plugin):
         if not 0 <= self.mtu <= master.mtu:
             raise CniError(f"invalid MTU {self.mtu}, must be [0, master MTU({master.mtu})]")
         return master
+
+
+def new_vlan(name: str, parent: int, vlan: int, *, ns_fd: int | None, mtu: int) -> Message:
+    """An interface in a VLAN of the link with index ``parent``, made in ``ns_fd``."""
+    data = attr(1, struct.pack("=H", vlan))  # IFLA_VLAN_ID
+    return upper_link.new_link("vlan", name, parent=parent, ns_fd=ns_fd, mtu=mtu, data=data)
