@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -45,6 +46,16 @@ def network(*plugins: dict[str, Any], version: str = "1.0.0") -> NetworkConfList
 
 def add(site: Site, *plugins: dict[str, Any], ifname: str = "net1", **kwargs: Any) -> Result:
     return site.runtime.add(network(*plugins), site.sandbox, ifname, **kwargs)
+
+
+def add_or_skip(site: Site, capability: str, *plugins: dict[str, Any], **kwargs: Any) -> Result:
+    """ADD, where the kernel can."""
+    try:
+        return add(site, *plugins, **kwargs)
+    except NeedsCapability as error:
+        if error.capability != capability:
+            raise
+        pytest.skip(error.reason)
 
 
 def refusal(site: Site, *plugins: dict[str, Any], **kwargs: Any) -> CniError:
@@ -339,16 +350,198 @@ def test_a_second_delete_of_host_device_finds_nothing(site):
     ids=lambda p: p["type"],
 )
 def test_a_kind_of_link_that_the_kernel_may_lack(site, plugin):
-    try:
-        add(site, plugin)
-    except NeedsCapability as error:
-        pytest.skip(error.reason)
+    add_or_skip(site, plugin["type"], plugin)
     net1 = interface(site.pod, "net1")
     assert net1.type == plugin["type"]
     assert [str(a) for a in net1.ipv4] == ["10.1.1.101/24"]
     site.runtime.check(network(plugin), site.sandbox, "net1")
     site.runtime.delete(network(plugin), site.sandbox, "net1")
     assert names(site.pod) == ["lo"]
+
+
+def test_vrf_takes_the_interface_with_its_routes_along(site):
+    ipam = {**STATIC, "routes": [{"dst": "10.50.0.0/16"}]}
+    chain = ({**MACVLAN, "ipam": ipam}, {"type": "vrf", "vrfname": "red", "table": 1007})
+    add_or_skip(site, "vrf", *chain)
+    assert interface(site.pod, "net1").master == "red"
+    assert routes(site.pod) == []
+    site.runtime.check(network(*chain), site.sandbox, "net1")
+    site.runtime.delete(network(*chain), site.sandbox, "net1")
+    assert names(site.pod) == ["lo"]
+
+
+# --- tap ------------------------------------------------------------------------------------
+
+
+def test_a_tap_device_stays_and_can_be_opened(site):
+    plugin = {"type": "tap", "mtu": 1400, "mac": "02:00:00:00:00:07", "ipam": STATIC}
+    result = add_or_skip(site, "tun", plugin)
+    net1 = interface(site.pod, "net1")
+    assert (net1.type, net1.mac, net1.mtu) == ("tun", "02:00:00:00:00:07", 1400)
+    assert result.interfaces[0].mac == net1.mac
+    assert [str(a) for a in net1.ipv4] == ["10.1.1.101/24"]
+    site.runtime.check(network(plugin), site.sandbox, "net1")
+    site.runtime.delete(network(plugin), site.sandbox, "net1")
+    assert names(site.pod) == ["lo"]
+
+
+# --- bandwidth ------------------------------------------------------------------------------
+
+
+def test_bandwidth_limits_both_directions_at_the_nodes_end(site):
+    limits = {"ingressRate": 8_000_000, "ingressBurst": 80_000}
+    limits |= {"egressRate": 800_000, "egressBurst": 80_000}
+    chain = (BRIDGE, {"type": "bandwidth", "capabilities": {"bandwidth": True}})
+    runtime = {"bandwidth": limits}
+    result = add_or_skip(site, "bandwidth", *chain, runtime_config=runtime)
+    device = result.interfaces[-1].name
+    assert device.startswith("bwp")
+    assert device in names(site.namespace)
+    told = site.picture()["node"]["traffic control"]
+    assert sorted({line.split()[1] for line in told}) == ["htb", "ingress", "u32"]
+    site.runtime.check(network(*chain), site.sandbox, "net1", runtime_config=runtime)
+    site.runtime.delete(network(*chain), site.sandbox, "net1", runtime_config=runtime)
+    assert device not in names(site.namespace)
+    assert site.picture()["node"]["traffic control"] == []
+
+
+def test_bandwidth_finds_no_veth_on_a_macvlan(site):
+    limit = {"type": "bandwidth", "ingressRate": 8, "ingressBurst": 8}
+    error = refusal(site, MACVLAN, limit)
+    assert error.msg == (
+        'container interface net1 has no veth peer: interface "net1" was not a veth interface'
+    )
+
+
+# --- route-override: what its README says ---------------------------------------------------
+
+ROUTED = {
+    **MACVLAN,
+    "ipam": {
+        **STATIC,
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "192.168.0.0/24"}, {"dst": "10.50.0.0/16"}],
+    },
+}
+CONNECTED = "10.1.1.0/24 dev net1 scope link src 10.1.1.101"
+
+
+def overridden(site: Site, **conf: Any) -> tuple[list[str], list[str]]:
+    """The pod's routes and those of the result, after route-override with this configuration."""
+    chain = (ROUTED, {"type": "route-override", **conf})
+    result = add(site, *chain)
+    return routes(site.pod), [str(route.dst) for route in result.routes]
+
+
+def test_route_override_without_orders_changes_nothing(site):
+    seen, told = overridden(site)
+    assert len(seen) == 4
+    assert told == ["0.0.0.0/0", "192.168.0.0/24", "10.50.0.0/16"]
+
+
+def test_flushroutes_leaves_the_interfaces_own_network(site):
+    assert overridden(site, flushroutes=True) == ([CONNECTED], [])
+
+
+def test_flushgateway_takes_the_default_route_and_the_gateway(site):
+    chain = (ROUTED, {"type": "route-override", "flushgateway": True})
+    result = add(site, *chain)
+    assert "default via 10.1.1.1 dev net1" not in routes(site.pod)
+    assert len(routes(site.pod)) == 3
+    assert [str(ip.gateway) for ip in result.ips] == ["0.0.0.0"]
+    assert [str(route.dst) for route in result.routes] == ["192.168.0.0/24", "10.50.0.0/16"]
+
+
+def test_delroutes_takes_routes_of_the_result_and_no_others(site):
+    wanted = [{"dst": "192.168.0.0/24"}, {"dst": "10.1.1.0/24"}, {"dst": "10.77.0.0/16"}]
+    seen, told = overridden(site, delroutes=wanted)
+    assert CONNECTED in seen
+    assert not [route for route in seen if route.startswith("192.168.0.0")]
+    assert told == ["0.0.0.0/0", "10.50.0.0/16"]
+
+
+def test_a_default_route_goes_by_flushgateway_not_by_delroutes(site):
+    seen, told = overridden(site, delroutes=[{"dst": "0.0.0.0/0"}])
+    assert "default via 10.1.1.1 dev net1" in seen
+    assert "0.0.0.0/0" not in told
+
+
+def test_addroutes_are_added_last(site):
+    seen, told = overridden(
+        site,
+        flushroutes=True,
+        addroutes=[{"dst": "192.168.0.0/24", "gw": "10.1.1.254"}, {"dst": "10.60.0.0/16"}],
+    )
+    assert sorted(seen) == [
+        CONNECTED,
+        "10.60.0.0/16 dev net1",
+        "192.168.0.0/24 via 10.1.1.254 dev net1",
+    ]
+    assert told == ["192.168.0.0/24", "10.60.0.0/16"]
+
+
+def test_a_route_that_cannot_be_added_is_no_failure(site):
+    seen, told = overridden(site, addroutes=[{"dst": "10.60.0.0/16", "gw": "10.99.0.1"}])
+    assert len(seen) == 4
+    assert told[-1] == "10.60.0.0/16"
+
+
+def test_args_override_the_configuration(site):
+    seen, _ = overridden(
+        site,
+        flushroutes=True,
+        addroutes=[{"dst": "10.60.0.0/16", "gw": "10.1.1.254"}],
+        args={"cni": {"flushroutes": False, "flushgateway": True, "addroutes": []}},
+    )
+    assert len(seen) == 3
+    assert not [route for route in seen if "10.60" in route or "default" in route]
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({}, None),
+        ({"flushroutes": True}, None),
+        ({"delroutes": [{"dst": "192.168.0.0/24"}]}, "route is not removed"),  # by the default
+        # The gateway has gone from the result, and a route of the result leads by it.
+        (
+            {"delroutes": [{"dst": "192.168.0.0/24"}], "flushgateway": True},
+            "cannot find gateway <nil> in result: 10.1.1.1",
+        ),
+        ({"delroutes": [{"dst": "192.168.0.0/24"}], "skipcheck": True}, None),
+        ({"addroutes": [{"dst": "10.60.0.0/16", "gw": "10.1.1.7"}]}, None),
+        ({"addroutes": [{"dst": "10.60.0.0/16", "gw": "10.99.0.1"}]}, "failed to match route"),
+        ({"addroutes": [{"dst": "10.60.0.0/16"}]}, "cannot find gateway <nil> in result"),
+    ],
+)
+def test_route_override_checks_what_it_did(site, conf, message):
+    override = {"type": "route-override", **conf}
+    add(site, ROUTED, override)
+    told = nullcontext() if message is None else pytest.raises(CniError, match=message)
+    with told:  # macvlan would find the routes changed before
+        site.runtime.check(network(override), site.sandbox, "net1")
+
+
+def test_route_override_alone_is_refused(site):
+    assert refusal(site, {"type": "route-override"}).msg == "overrideConf.PrevResult is nil"
+
+
+# --- types that only a program can be -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("plugins", "named"),
+    [
+        (({**MACVLAN, "ipam": {"type": "dhcp"}},), "dhcp with its daemon"),
+        ((BRIDGE, {"type": "firewall"}), "firewall with its packet filter rules"),
+    ],
+    ids=["dhcp", "firewall"],
+)
+def test_where_the_program_is_missing_the_reason_names_it(holder, plugins, named):
+    site = Site(holder, cni_path="/nowhere")
+    with pytest.raises(NeedsCapability, match=named) as raised:
+        add(site, *plugins)
+    assert raised.value.capability == "cni-plugins"
+    site.close()
 
 
 # --- sbr ------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ id preserveDefaultVlan macspoofchk enabledad disableContainerInterface sysctl pr
 txQLen dataDir args cni ips ranges subnet rangeStart rangeEnd resolvConf snat masqAll markMasqBit
 externalSetMarkChain device hwaddr kernelpath pciBusID vlanId range range_start range_end exclude
 ipRanges enable_overlapping_ranges network_name nameservers domain search options Master
+multiQueue owner group selinuxContext vrfname table ingressRate ingressBurst egressRate
+egressBurst shapedSubnets unshapedSubnets bandwidth flushroutes flushgateway delroutes addroutes
+skipcheck
 """,
 )
 scalars = (
