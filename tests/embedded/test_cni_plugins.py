@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
+import tenacity
 
+from pytest_multinet.cni import binary
 from pytest_multinet.cni.result import Result
 from pytest_multinet.cni.runtime import Sandbox
 from pytest_multinet.errors import CniError, NeedsCapability
@@ -15,7 +20,7 @@ from pytest_multinet.model.interface import Interface
 from pytest_multinet.model.nad import NetworkConfList, parse_network_config
 from pytest_multinet.net import decode, requests
 from pytest_multinet.net.holder import HeldNamespace, Holder
-from tests.cni_site import MASTER_MAC, SECOND_MAC, Site
+from tests.cni_site import CNI_PATH, MASTER_MAC, SECOND_MAC, Site
 
 STATIC = {"type": "static", "addresses": [{"address": "10.1.1.101/24", "gateway": "10.1.1.1"}]}
 HOST_LOCAL = {"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}]]}
@@ -526,6 +531,59 @@ def test_route_override_alone_is_refused(site):
 
 
 # --- types that only a program can be -------------------------------------------------------
+
+DHCP = binary.find_plugin(CNI_PATH, "dhcp")
+QUICK = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+@pytest.mark.skipif(DHCP is None, reason="the real CNI plugin dhcp is not installed")
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="needs udhcpd of busybox")
+def test_dhcp_works_with_its_daemon_started_on_the_node(holder, tmp_path):
+    assert DHCP is not None
+    site = Site(holder)
+    where = tmp_path / "dhcp.sock"
+    (tmp_path / "udhcpd.conf").write_text(
+        f"start 10.1.1.20\nend 10.1.1.30\ninterface eth1\nlease_file {tmp_path}/leases\n"
+        f"pidfile {tmp_path}/pid\nopt subnet 255.255.255.0\nopt router 10.1.1.1\n"
+    )
+    (tmp_path / "leases").touch()
+    address = requests.address(site.index("eth1", site.switch), ip_address("10.1.1.1"), 24)
+    site.switch.rtnl.execute(address)
+    plugin = {"type": "macvlan", "master": "eth1"}
+    plugin["ipam"] = {"type": "dhcp", "daemonSocketPath": str(where)}
+    with ExitStack() as programs:
+        nothing = programs.enter_context(open(os.devnull, "r+b")).fileno()
+        for namespace, argv in (
+            (site.switch, ["busybox", "udhcpd", "-f", str(tmp_path / "udhcpd.conf")]),
+            (site.namespace, [DHCP, "daemon", "-socketpath", str(where)]),
+        ):
+            holder.view(namespace, namespace.name, "127.0.0.1 localhost\n")
+            fds = (nothing, nothing, nothing)
+            programs.enter_context(holder.run(namespace, argv, fds=fds, env=QUICK))
+        _until(where.exists)
+        result = add(site, plugin)
+        assert [str(ip.gateway) for ip in result.ips] == ["10.1.1.1"]
+        assert str(interface(site.pod, "net1").ipv4[0]) == str(result.ips[0].address)
+        site.runtime.delete(network(plugin), site.sandbox, "net1")
+    site.close()
+
+
+def test_without_its_daemon_dhcp_says_so(holder):
+    if DHCP is None:
+        pytest.skip("the real CNI plugin dhcp is not installed")
+    site = Site(holder)
+    error = refusal(site, {**MACVLAN, "ipam": {"type": "dhcp"}})
+    assert error.msg.startswith("error dialing DHCP daemon: dial unix /run/cni/dhcp.sock")
+    site.close()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(20),
+        wait=tenacity.wait_fixed(0.05),
+        retry=tenacity.retry_if_result(lambda done: not done),
+    )
+    retrying(condition)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from pytest_multinet.cni.addresses import Cidr, IPAddress, parse_cidr, parse_ip
 from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.plugin import Call, Plugin, load_args
 from pytest_multinet.cni.result import IPConfig, Result
-from pytest_multinet.errors import CniError
+from pytest_multinet.errors import CniError, NeedsKubernetes
 from pytest_multinet.model.nad import NetworkConf
 
 _STATE = "whereabouts"
+_ONE_A_FAMILY = ("0.1.0", "0.2.0")
 _ARGS = ("IP", "GATEWAY", "K8S_POD_NAME", "K8S_POD_NAMESPACE", "K8S_POD_INFRA_CONTAINER_ID")
 
 
@@ -92,6 +93,7 @@ class Whereabouts(Plugin):
         super().__init__(conf)
         ipam = Conf(conf.raw, "Net", prefix="").child("ipam", "IPAMConfigAlias")
         self._network = ipam.text("network_name")
+        self._slices = ipam.text("node_slice_size")
         self._overlapping_guard = ipam.truth("enable_overlapping_ranges", True)
         written = [ipam] if ipam.text("range") else []
         written += ipam.children("ipRanges", "RangeConfiguration", "types.RangeConfiguration")
@@ -112,8 +114,18 @@ class Whereabouts(Plugin):
 
     def add(self, call: Call) -> Result:
         """Give out an address of each range; the written ones follow."""
+        if self._slices:
+            raise NeedsKubernetes(
+                f"whereabouts with node_slice_size (network {call.network}): "
+                "slices of nodes are objects of the Kubernetes API"
+            )
         args = load_args(call.args, _ARGS)
         fixed = self._fixed(args)
+        versions = [address.version for address, _ in fixed]
+        if call.cni_version in _ONE_A_FAMILY and len(set(versions)) < len(versions):
+            raise CniError(
+                f"CNI version {call.cni_version} does not support more than 1 address per family"
+            )
         pod = f"{args.get('K8S_POD_NAMESPACE', '')}/{args.get('K8S_POD_NAME', '')}"
         owner = Reservation(call.container_id, pod, call.ifname)
         pools = _pools(call)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_multinet.cni.runtime import Runtime, Sandbox
-from pytest_multinet.errors import CniError
+from pytest_multinet.errors import CniError, NeedsKubernetes
 from pytest_multinet.model.nad import parse_network_config
 from pytest_multinet.net.holder import HeldNamespace
 
@@ -103,6 +103,43 @@ def test_a_pod_that_comes_again_keeps_its_address(node):
 def test_written_addresses_follow_those_of_the_range(node):
     fixed = [{"address": "10.9.0.5/24", "gateway": "10.9.0.1"}]
     assert node.add("a", range="10.2.3.0/24", addresses=fixed) == ["10.2.3.1/24", "10.9.0.5/24"]
+
+
+def test_slices_of_nodes_take_a_kubernetes_api(node):
+    with pytest.raises(NeedsKubernetes, match="node_slice_size"):
+        node.add("a", range="10.2.0.0/16", node_slice_size="/24")
+
+
+def test_bounds_outside_the_range_count_not(node):
+    bounds = {"range_start": "10.9.0.7", "range_end": "10.2.3.0"}
+    assert node.add("a", range="10.2.3.0/24", **bounds) == ["10.2.3.1/24"]
+    assert node.add("b", range="10.4.3.0/24", range_start="x", range_end="") == ["10.4.3.1/24"]
+
+
+def test_ranges_of_one_subnet_share_its_addresses(node):
+    assert node.add("a", range="10.2.3.9/24") == ["10.2.3.1/24"]
+    assert node.add("b", range="10.2.3.1-10.2.3.5/24") == ["10.2.3.2/24"]
+    assert node.add("c", range="10.2.3.0/24", range_start="10.2.3.2") == ["10.2.3.3/24"]
+
+
+def test_a_basic_range_comes_before_those_of_the_list(node):
+    several = [
+        {"range": "192.168.10.1/24"},
+        {"range": "192.168.20.1/24", "exclude": ["192.168.20.1"]},
+    ]
+    given_out = node.add("a", range="abcd::1/64", ipRanges=several)
+    assert given_out == ["abcd::1/64", "192.168.10.1/24", "192.168.20.2/24"]
+
+
+def test_the_gateway_is_that_of_every_range(node):
+    sandbox = Sandbox("a-id", NOWHERE, "/x")
+    ipam = {
+        "range": "10.2.3.0/24",
+        "ipRanges": [{"range": "10.4.0.0/24"}],
+        "gateway": "10.2.3.254",
+    }
+    result = node.runtime.add(_network(ipam), sandbox, "net1")
+    assert [str(ip.gateway) for ip in result.ips] == ["10.2.3.254"] * 2
 
 
 @pytest.mark.parametrize(
