@@ -24,7 +24,8 @@ environment:
                          default: ~/.local/state
   XDG_CACHE_HOME         downloaded plugins and unpacked bundles; default: ~/.cache
   DOCKER_HOST, KIND      Docker's socket and the program kind, for environments on kind
-  MULTINET_CNI_PLUGINS   folder or archive with the CNI plugins' binaries
+  MULTINET_...           options as for tests, for 'up'; 'bundle create' takes
+                         MULTINET_CNI_PLUGINS
   NO_COLOR, FORCE_COLOR  colours never, or always; default: on terminals
 
 'multinet COMMAND --help' has the details of each and examples.
@@ -40,9 +41,10 @@ topology, of which every part may be left out:
     - {name: eth1, a: worker, b: worker2, mtu: 9000}
   manifests: [network.yaml, pods.yaml]
 
-Nothing is built where FILE has a mistake, and an 'up' that fails leaves nothing.
-On kind, a later 'pytest --multinet-backend=kind' with the same specification
-attaches to the cluster; with another it says what differs.
+What FILE leaves open is as for tests: MULTINET_NODES, MULTINET_CNI_PLUGINS and the
+other variables count. Nothing is built where FILE has a mistake, and an 'up' that fails
+leaves nothing. On kind, a later 'pytest --multinet-backend=kind' with the same
+specification attaches to the cluster; with another it says what differs.
 """
 _LS = """\
 An environment is kept by 'multinet up', 'pytest --multinet-keep' or
@@ -107,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     command = _add(commands, "up", "build an environment and leave it running", up, _UP)
     command.add_argument("file", nargs="?", metavar="FILE", help="what to build")
     command.add_argument(
-        "--backend", choices=BACKENDS, default="auto", help="where it runs; default: auto"
+        "--backend", choices=BACKENDS, help="where it runs; default: $MULTINET_BACKEND, else auto"
     )
 
     command = _add(commands, "ls", "list the environments that are kept", environments.ls, _LS)

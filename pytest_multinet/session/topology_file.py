@@ -11,7 +11,7 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -42,34 +42,42 @@ class Topology:
     manifests: tuple[Path, ...] = ()
 
 
-def default_topology() -> Topology:
-    """A control plane and two workers, joined by ``eth1``."""
-    return Topology(ClusterConfig(), (LinkConfig(),))
+def default_topology(base: ClusterConfig | None = None) -> Topology:
+    """The cluster of the settings, its first two workers joined by ``eth1``."""
+    return _joined(base or ClusterConfig())
 
 
-def read_topology(path: Path) -> Topology:
+def _joined(config: ClusterConfig) -> Topology:
+    from pytest_multinet.cluster.kind_config import node_names
+
+    workers = [name for name in node_names(config) if "-worker" in name]
+    return Topology(config, (LinkConfig(),) if len(workers) > 1 else ())
+
+
+def read_topology(path: Path, base: ClusterConfig | None = None) -> Topology:
     """Read a file; relative paths in it start at its folder.
 
     A kind configuration with two workers or more gets the link ``eth1`` between the first two.
+
+    Args:
+        path: the file.
+        base: what holds where the file says nothing, as the settings have it.
 
     Raises:
         UsageError: it cannot be read.
         ManifestError: it says what cannot be.
     """
+    base = base or ClusterConfig()
     data = _load(path)
     if data.get("kind") == "Cluster":
-        from pytest_multinet.cluster.kind_config import node_names
-
-        config = ClusterConfig(kind_config=path.absolute())
-        workers = [name for name in node_names(config) if "-worker" in name]
-        return Topology(config, (LinkConfig(),) if len(workers) > 1 else ())
+        return _joined(base.with_(kind_config=path.absolute()))
     _known(data, _SECTIONS, path, "")
     cluster: Any = data.get("cluster") or {}
     links = _list(data, "links", path)
     manifests = [_text(m, f"manifests[{i}]", path) for i, m in _numbered(data, "manifests", path)]
     found = Topology(
-        _spec(ClusterConfig, cluster, path, "cluster"),
-        tuple(_spec(LinkConfig, link, path, f"links[{i}]") for i, link in enumerate(links)),
+        _spec(base, cluster, path, "cluster"),
+        tuple(_spec(LinkConfig(), link, path, f"links[{i}]") for i, link in enumerate(links)),
         tuple(path.absolute().parent / manifest for manifest in manifests),
     )
     for i, manifest in enumerate(found.manifests):
@@ -94,19 +102,19 @@ def _load(path: Path) -> Mapping[str, Any]:
     return cast("dict[str, Any]", data)
 
 
-def _spec(kind: type[_S], data: Any, path: Path, field: str) -> _S:
-    """A configuration from its fields."""
+def _spec(base: _S, data: Any, path: Path, field: str) -> _S:
+    """A configuration with other fields."""
     if not isinstance(data, dict):
         raise _error(path, field, data, "a mapping")
     given = cast("dict[str, Any]", data)
-    _known(given, [f.name for f in fields(kind)], path, f"{field}.")
-    defaults = kind()
+    _known(given, [f.name for f in fields(base)], path, f"{field}.")
+    defaults = type(base)()
     values = {
         name: _value(name, value, getattr(defaults, name), path, f"{field}.{name}")
         for name, value in given.items()
     }
     try:
-        return kind(**values)
+        return replace(base, **values)
     except UsageError as error:
         raise ManifestError(str(error), source=str(path), field=field) from None
 

@@ -44,8 +44,8 @@ def test_doctor_prints_a_line_for_each_and_what_to_do(
     found = multinet("doctor", "veth", "kubectl")
     assert found.stdout.splitlines() == [
         "veth           ok       made one: veth",
-        "kubectl        missing  not on PATH; needed for nothing here, but useful with a kept kind "
-        "cluster",
+        "kubectl        missing  not on PATH; needed for nothing here, but useful with a kept "
+        "kind cluster",
         "                        to do: https://kubernetes.io/docs/tasks/tools",
     ]
     assert found.returncode == 3

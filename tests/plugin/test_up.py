@@ -83,6 +83,23 @@ def test_up_takes_nodes_and_name_of_a_kind_configuration(
     assert multinet("exec", "worker2", "--", "ip", "link", "show", "eth1").returncode == 0
 
 
+def test_up_heeds_the_variables_that_tests_heed(
+    pytester: pytest.Pytester, multinet: Multinet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MULTINET_NODES", "2")
+    monkeypatch.setenv("MULTINET_TIMEOUT", "7")
+    monkeypatch.setenv("MULTINET_BACKEND", "embedded")
+    pytester.path.joinpath("lab.yaml").write_text("cluster: {name: lab, timeout: 9}\n")
+    made = multinet("up", "lab.yaml")
+    assert made.stdout.startswith("kept:         lab on embedded, 2 nodes"), made.stderr
+    (record,) = json.loads(multinet("ls", "--json").stdout)
+    assert record["specification"]["timeout"] == 9
+    assert multinet("up").stdout.startswith("kept:         multus-cluster on embedded, 2 nodes")
+    monkeypatch.setenv("MULTINET_NODSE", "2")
+    refused = multinet("up")
+    assert (refused.returncode, "did you mean MULTINET_NODES?" in refused.stderr) == (2, True)
+
+
 def test_up_does_not_replace_what_is_kept_for_the_folder(
     pytester: pytest.Pytester, run: Run, multinet: Multinet
 ) -> None:
