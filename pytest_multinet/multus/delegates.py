@@ -223,10 +223,15 @@ def attach(pod: Attached, delegates: Sequence[Delegate]) -> tuple[NetworkStatus,
 
 
 def detach(pod: Attached, delegates: Sequence[Delegate]) -> list[MultinetError]:
-    """DEL every delegate in reverse; goes on past errors and returns them."""
+    """DEL every delegate in reverse; goes on past errors and returns them.
+
+    What Multus 4.1.0 keeps of a pod for this has neither port mappings nor bandwidth.
+    """
     errors: list[MultinetError] = []
     for delegate in reversed(delegates):
         config = _runtime_config(pod, delegate)
+        for lost in ("portMappings", "bandwidth"):
+            config.pop(lost, None)
         try:
             pod.runtime.delete(
                 delegate.network,
