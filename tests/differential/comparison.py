@@ -39,7 +39,10 @@ def as_older_plugins_know(trial: Trial) -> Trial:
     """The trial without what plugins before 1.5 do not know (see docs/parity.md)."""
     plugins: list[dict[str, Any]] = []
     for plugin in trial.plugins:
-        unknown = {"tuning": {"args", "txQLen"}, "bridge": {"vlanTrunk", "vlan"}}
+        unknown = {
+            "tuning": {"args", "txQLen"},
+            "bridge": {"vlanTrunk", "vlan", "disableContainerInterface"},
+        }
         dropped = unknown.get(plugin["type"], set())
         plugins.append({key: value for key, value in plugin.items() if key not in dropped})
     ifname = trial.ifname.replace(".", "-")  # tuning took its dots for slashes
@@ -57,8 +60,8 @@ def without_what_changed(seen: dict[str, Any], trial: Trial) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(text)
     found.get("ADD", {}).pop("dns", None)
     if found.get("ADD", {}).get("plugin") == "macvlan":  # its DEL looked the master up too
-        found.pop("DEL", None)
-        found.pop("second DEL", None)
+        for when in ("DEL", "after DEL", "second DEL"):
+            found.pop(when, None)
     if "IFNAME" in json.dumps(trial.plugins):
         found.pop("CHECK", None)
     return found

@@ -73,7 +73,9 @@ class Macvlan(Plugin):
         return result
 
     def delete(self, call: Call) -> None:
-        """Release the addresses, delete the macvlan."""
+        """Release the addresses, delete the macvlan; what ADD could not decode is refused too."""
+        prefix = self.told_by("DEL", "failed to load netconf: ")
+        Conf(call.runtime_config, "", path="runtimeConfig", prefix=prefix).text("mac")
         if self.ipam_type:
             call.delegation.delete(self.ipam_type, call)
         delete_interface(call)
