@@ -191,7 +191,7 @@ def _summary(description: str | None) -> str:
 def _ids() -> Iterator[tuple[str, str]]:
     from pytest_multinet.session.ledger import Ledger
 
-    for record in Ledger().records():
+    for record in Ledger().kept():
         yield record.id, f"{record.backend}, {record.folder}"
 
 
@@ -199,7 +199,7 @@ def _stacks(environment: str | None) -> Iterator[tuple[str, str]]:
     """Pods and nodes of the environment that is meant, where that is clear."""
     from pytest_multinet.session.ledger import Ledger
 
-    records = [r for r in Ledger().records() if environment in (None, r.id)]
+    records = [r for r in Ledger().kept() if environment in (None, r.id)]
     if len(records) != 1:
         return
     for kind in ("pods", "nodes"):

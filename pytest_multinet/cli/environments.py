@@ -16,15 +16,15 @@ from pytest_multinet.session.ledger import Ledger, Record
 
 
 def ls(arguments: argparse.Namespace) -> int:
-    """List what is kept: the environments, then their pods as they were when they were kept."""
+    """List environments that are kept or in use, then the pods of kept ones as they were then."""
     records = Ledger().records()
     if arguments.json:
         print(json.dumps([asdict(record) for record in records], indent=2, default=str))
         return 0
     if not records:
-        print("no environment is kept; 'pytest --multinet-keep' keeps one")
+        print("no environment is kept or in use; 'pytest --multinet-keep' keeps one")
         return 0
-    rows = [("ID", "BACKEND", "NODES", "PODS", "KEPT", "FOLDER")]
+    rows = [("ID", "STATE", "BACKEND", "NODES", "PODS", "SINCE", "FOLDER")]
     rows += [_row(record) for record in records]
     _print_table(rows)
     pods = [_pod_row(record, pod) for record in records for pod in _pods(record)]
@@ -51,7 +51,7 @@ def down(arguments: argparse.Namespace) -> int:
     if arguments.all and arguments.id:
         raise UsageError("give an ID or --all, not both")
     ledger = Ledger()
-    records = ledger.records() if arguments.all else [ledger.find(arguments.id)]
+    records = ledger.kept() if arguments.all else [ledger.find(arguments.id)]
     for record in records:
         take_down(record, ledger)
         print(f"{record.id} ended")
@@ -74,8 +74,8 @@ def _pods(record: Record) -> Sequence[Mapping[str, Any]]:
 
 def _row(record: Record) -> tuple[str, ...]:
     nodes = str(len(record.description.get("nodes", ())))
-    pods = str(len(_pods(record)))
-    return record.id, record.backend, nodes, pods, record.created, record.folder
+    pods = str(len(_pods(record))) if record.state == "kept" else "?"
+    return record.id, record.state, record.backend, nodes, pods, record.created, record.folder
 
 
 def _pod_row(record: Record, pod: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_multinet.errors import BackendUnavailable, MultinetError, UsageError
+from pytest_multinet.cluster.folders import state_folder
+from pytest_multinet.errors import BackendUnavailable, ClusterError, MultinetError, UsageError
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster
@@ -160,7 +163,13 @@ def open_chosen(
 ) -> Cluster:
     """Build a cluster on a backend that was decided on; ``share``: for a pytest-xdist worker."""
     module = backend_module(choice.backend)
-    cluster = module.open_cluster(config, progress=progress, share=share)
+    try:
+        cluster = module.open_cluster(config, progress=progress, share=share)
+    except OSError as error:  # what is written down could not be: a full disk, a foreign folder
+        where = error.filename or f"{state_folder(os.environ)}, or {tempfile.gettempdir()}"
+        raise ClusterError(
+            f"cluster {config.name} could not be made: {error.strerror} ({where})"
+        ) from error
 
     def explain(error: MultinetError, manifests: Sequence[PodManifest]) -> None:
         from pytest_multinet.diagnosis.layers import explain

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.errors import ClusterError
 from pytest_multinet.session.backend import Attached, backend_module
-from pytest_multinet.session.ledger import Ledger, Record, now
+from pytest_multinet.session.ledger import Claim, Ledger, Record, now
 
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster
@@ -103,7 +103,7 @@ def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: s
 
 def _id_for(wanted: str, folder: str, resources: Mapping[str, Any], ledger: Ledger) -> str:
     """The id to write an environment down by."""
-    for record in ledger.records():
+    for record in ledger.kept():
         if record.resources == resources:  # it was attached to, and is kept again
             return record.id
         if record.id == wanted and record.folder == folder:
@@ -123,11 +123,27 @@ def take_down(record: Record, ledger: Ledger) -> None:
 
 
 def forget_cluster(backend: str, name: str) -> None:
-    """Strike off a cluster that an earlier run kept and this one has closed."""
+    """Strike off a cluster that an earlier run kept and that is no more."""
     ledger = Ledger()
-    for record in ledger.records():
-        if (record.backend, record.cluster) == (backend, name):
+    for record in ledger.kept():
+        if (record.backend, record.cluster, record.owner) == (backend, name, None):
             ledger.remove(record.id)
+
+
+def claim_cluster(cluster: Cluster, *, worker: str | None, folder: Path) -> Claim:
+    """Write down a cluster that this run uses, until the claim is released."""
+    record = Record(
+        id=f"{cluster.name}@{worker}" if worker else cluster.name,
+        backend=cluster.backend,
+        cluster=cluster.name,
+        folder=str(folder),
+        created=now(),
+        digest=cluster.config.digest,
+        specification=cluster.config.to_dict(),
+        description={"nodes": cluster.describe()["nodes"]},
+        owner=Owner.of(os.getpid()),
+    )
+    return Ledger().claim(record)
 
 
 # --- what workers share -------------------------------------------------------------------------
@@ -202,4 +218,7 @@ def reap() -> list[str]:
         return []
     from pytest_multinet.cluster import kind
 
-    return kind.reap()
+    removed = kind.reap()
+    for name in removed:
+        forget_cluster("kind", name)
+    return removed

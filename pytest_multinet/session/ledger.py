@@ -1,7 +1,8 @@
-"""What was left running on purpose: one JSON record an environment, in the user's state folder.
+"""Which environments there are: one JSON record each, in the user's state folder.
 
-Records are replaced atomically; whoever adds one holds a lock on the folder meanwhile.  A
-record whose process has gone is stale and is struck off when the ledger is read.
+Records are replaced atomically; whoever adds one holds a lock on the folder meanwhile.  The run
+that uses an environment holds a lock beside its record; a kept one has a process of its own, or
+none.  A record whose run or process has gone is stale and is struck off when the ledger is read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,15 @@ from pytest_multinet.errors import UsageError
 
 @dataclass(frozen=True)
 class Record:
-    """An environment that was kept.
+    """An environment that a run uses, or that one has kept.
 
     Attributes:
         id: ``<cluster>[@<worker>]``, unique in the ledger.
+        state: ``running`` or ``kept``.
         backend: the backend that it runs on.
         cluster: the cluster's name.
         folder: root folder of the tests that it was made for.
-        created: when it was kept, ISO 8601, UTC.
+        created: when it was made, or kept, ISO 8601, UTC.
         digest: hash of its specification.
         specification: fields of its configuration.
         description: nodes, pods, links and networks at that time.
@@ -49,6 +51,7 @@ class Record:
     description: Mapping[str, Any] = field(default_factory=dict[str, Any])
     resources: Mapping[str, Any] = field(default_factory=dict[str, Any])
     owner: Owner | None = None
+    state: str = "kept"
 
     @classmethod
     def from_json(cls, text: str) -> Record:
@@ -82,20 +85,35 @@ class Ledger:
         for path in sorted(self.folder.glob("*.json")):
             with contextlib.suppress(OSError, ValueError):
                 record = Record.from_json(path.read_text(encoding="utf-8"))
-                if record.owner is None or record.owner.alive:
+                if self._lives(record):
                     found.append(record)
                 else:
-                    path.unlink(missing_ok=True)
+                    self.remove(record.id)
                     _remove_socket(record)
         return found
 
+    def _lives(self, record: Record) -> bool:
+        if record.state == "running":
+            return _is_held(self._lock_of(record.id))
+        return record.owner is None or record.owner.alive
+
+    def kept(self) -> list[Record]:
+        """The environments that were kept, by id."""
+        return [record for record in self.records() if record.state == "kept"]
+
     def find(self, id: str | None = None) -> Record:
-        """The record that a user means: by id, or the only one.
+        """The record of a kept environment that a user means: by id, or the only one.
 
         Raises:
             UsageError: none, or several; the message lists them.
         """
-        records = self.records()
+        running = [r for r in self.records() if r.state == "running" and r.id == id]
+        if running:
+            raise UsageError(
+                f"environment {id!r} is in use by a run (process {_pid(running[0])}); "
+                "'pytest --multinet-keep' keeps it at the end"
+            )
+        records = self.kept()
         wanted = [r for r in records if id in (None, r.id)]
         if len(wanted) == 1:
             return wanted[0]
@@ -113,6 +131,19 @@ class Ledger:
         while id in taken:
             id, number = f"{wanted}~{number}", number + 1
         return id
+
+    def claim(self, record: Record) -> Claim:
+        """Write down an environment that this process uses, under a free id, until released."""
+        with self.locked():
+            record = replace(record, id=self.free_id(record.id), state="running")
+            lock = os.open(self._lock_of(record.id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.write(record)
+            except BaseException:
+                os.close(lock)
+                raise
+        return Claim(self, record, lock)
 
     def write(self, record: Record) -> None:
         """Write or replace a record, atomically."""
@@ -132,6 +163,7 @@ class Ledger:
     def remove(self, id: str) -> None:
         """Strike a record off; harmless when repeated."""
         self._path(id).unlink(missing_ok=True)
+        self._lock_of(id).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -146,6 +178,48 @@ class Ledger:
 
     def _path(self, id: str) -> Path:
         return self.folder / f"{id}.json"
+
+    def _lock_of(self, id: str) -> Path:
+        return self.folder / f"{id}.lock"
+
+
+class Claim:
+    """An environment of this process in the ledger.
+
+    Attributes:
+        record: what is written down.
+    """
+
+    def __init__(self, ledger: Ledger, record: Record, lock: int) -> None:
+        self.record = record
+        self._ledger = ledger
+        self._lock = lock
+
+    def release(self) -> None:
+        """Strike it off; harmless when repeated."""
+        if self._lock >= 0:
+            self._ledger.remove(self.record.id)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether some process holds a lock file; also one that we cannot see, in a container."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _pid(record: Record) -> str:
+    return str(record.owner.pid) if record.owner is not None else "unknown"
 
 
 def _remove_socket(record: Record) -> None:

@@ -8,7 +8,7 @@ first, or is told who still uses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from pytest_multinet.session.backend import (
 )
 from pytest_multinet.session.keep import (
     Kept,
+    claim_cluster,
     forget_cluster,
     keep_cluster,
     keep_shared,
@@ -37,14 +38,16 @@ if TYPE_CHECKING:
     from pytest_multinet.cluster.owner import Owner
     from pytest_multinet.cluster.share import Share
     from pytest_multinet.model.topology import ClusterConfig, Spec
+    from pytest_multinet.session.ledger import Claim
     from pytest_multinet.session.settings import Settings
 
 
 @dataclass
 class _Shared:
-    """A cluster and how many fixtures hold it; 0: idle, to be reused or closed."""
+    """A cluster, its place in the ledger, and how many fixtures hold it (0: idle)."""
 
     cluster: Cluster
+    claim: Claim | None
     count: int = 0
 
 
@@ -179,7 +182,8 @@ class Registry:
         shared = self._shared.get(key)
         if shared is None:
             self._close_idle()
-            shared = self._shared[key] = _Shared(self._open(config))
+            cluster = self._open(config)
+            shared = self._shared[key] = _Shared(cluster, self._claim(cluster))
         elif shared.count == 0:
             with self.timeline.stage("clearing"):
                 shared.cluster.clear()
@@ -198,12 +202,20 @@ class Registry:
         cluster.progress = self.progress
         return cluster
 
+    def _claim(self, cluster: Cluster) -> Claim | None:
+        """Write down that this run uses the cluster; without a state folder it goes unlisted."""
+        with suppress(OSError):
+            if cluster.attached:
+                forget_cluster(cluster.backend, cluster.name)  # kept no more: in use
+            return claim_cluster(cluster, worker=self.worker, folder=self.root)
+        return None
+
     def _release(self, key: str) -> None:
         shared = self._shared[key]
         shared.count -= 1
         if shared.count == 0 and not self._switching:
             del self._shared[key]
-            self._end(shared.cluster)
+            self._end(shared)
 
     def _close_idle(self) -> None:
         for key, shared in list(self._shared.items()):
@@ -215,20 +227,22 @@ class Registry:
                     name = shared.cluster.name
                     why = "the run went on with another configuration"
                     self.problems.append(f"{name} was not kept: {why}")
-                self._close(shared.cluster)
+                self._close(shared)
 
     def _search_path(self) -> Sequence[Path]:
         return [self._folder(), self.root]
 
-    def _end(self, cluster: Cluster) -> None:
+    def _end(self, shared: _Shared) -> None:
+        cluster = shared.cluster
         if cluster.shared:
             self.left.append(left_in(cluster))
-            cluster.close()
-        elif self._keeps(cluster):
+        if cluster.shared or not self._keeps(cluster):
+            self._close(shared)
+        else:
+            if shared.claim is not None:
+                shared.claim.release()
             kept = keep_cluster(cluster, worker=self.worker, folder=self.root, rerun=self._rerun())
             self.kept.append(kept)
-        else:
-            self._close(cluster)
 
     def _rerun(self) -> str:
         return " ".join(["pytest", "--lf", *self.settings.flags()])
@@ -244,17 +258,19 @@ class Registry:
         return keep == "always" or (keep == "failed" and self._tests_failed())
 
     @staticmethod
-    def _close(cluster: Cluster) -> None:
-        cluster.close()
-        if cluster.attached:
-            forget_cluster(cluster.backend, cluster.name)
+    def _close(shared: _Shared) -> None:
+        try:
+            shared.cluster.close()
+        finally:
+            if shared.claim is not None:
+                shared.claim.release()
 
     def close(self) -> None:
         """End what is left over at the end of the run; what goes wrong is a problem."""
         while self._shared:
             _, shared = self._shared.popitem()
             try:
-                self._end(shared.cluster)
+                self._end(shared)
             except MultinetError as error:
                 self.problems.append(str(error))
 

@@ -13,6 +13,7 @@ from pytest_multinet.cluster.owner import Owner
 Run = Callable[..., pytest.RunResult]
 Multinet = Callable[..., "subprocess.CompletedProcess[str]"]
 
+NOTHING = "no environment is kept or in use; 'pytest --multinet-keep' keeps one\n"
 SUITE = """
 def test_it(multinet_pod, macvlan_network):
     multinet_pod("pod1", node="worker", networks=macvlan_network.attach("10.1.1.101/24"))
@@ -47,14 +48,48 @@ def test_kept_environment_is_used_and_ended_by_the_printed_commands(
     assert multinet("down").returncode == 2
 
 
+def test_an_environment_in_use_is_listed_and_left_alone(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(
+        """
+        import json
+        import os
+        import subprocess
+        import sys
+
+        CODE = "import sys; from pytest_multinet.cli import main; sys.exit(main(sys.argv[1:]))"
+
+        def multinet(*arguments):
+            argv = [sys.executable, "-c", CODE, *arguments]
+            return subprocess.run(argv, capture_output=True, text=True)
+
+        def test_it(kind_cluster):
+            (listed,) = json.loads(multinet("ls", "--json").stdout)
+            assert (listed["id"], listed["state"]) == ("multus-cluster", "running")
+            assert listed["owner"]["pid"] == os.getpid()
+            assert multinet("ls").stdout.splitlines()[1].split()[:4] == [
+                "multus-cluster", "running", "embedded", "3"
+            ]
+            refused = multinet("down", "multus-cluster")
+            assert refused.returncode == 2
+            assert f"is in use by a run (process {os.getpid()})" in refused.stderr
+            assert multinet("down", "--all").stdout == ""
+            assert kind_cluster.node("worker").exec(["true"]).returncode == 0
+        """
+    )
+    run().assert_outcomes(passed=1)
+    assert multinet("ls").stdout == NOTHING
+
+
 def test_environments_are_listed(pytester: pytest.Pytester, run: Run, multinet: Multinet) -> None:
-    assert multinet("ls").stdout == "no environment is kept; 'pytest --multinet-keep' keeps one\n"
+    assert multinet("ls").stdout == NOTHING
     assert json.loads(multinet("ls", "--json").stdout) == []
     pytester.makepyfile(SUITE)
     run("--multinet-keep").assert_outcomes(passed=1)
     head, row, blank, *pods = multinet("ls").stdout.splitlines()
-    assert head.split() == ["ID", "BACKEND", "NODES", "PODS", "KEPT", "FOLDER"]
-    assert row.split()[:4] == ["multus-cluster", "embedded", "3", "2"]
+    assert head.split() == ["ID", "STATE", "BACKEND", "NODES", "PODS", "SINCE", "FOLDER"]
+    assert row.split()[:5] == ["multus-cluster", "kept", "embedded", "3", "2"]
     assert (blank, pods[0].split()) == ("", ["ID", "NAMESPACE", "POD", "NODE", "IP", "NETWORKS"])
     assert [pod.split()[1:] for pod in pods[1:]] == [
         ["default", "pod1", "multus-cluster-worker", "10.244.1.2", "net1=10.1.1.101"],

@@ -132,3 +132,40 @@ def test_state_folder_follows_the_xdg_rules(monkeypatch: pytest.MonkeyPatch) -> 
     assert state_folder({"XDG_STATE_HOME": "/s"}) == Path("/s/pytest-multinet")
     for environment in ({}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}):
         assert state_folder(environment) == Path("/home/u/.local/state/pytest-multinet")
+
+
+def test_a_claim_is_there_until_it_is_released(ledger: Ledger) -> None:
+    claim = ledger.claim(record(owner=Owner.of(os.getpid())))
+    assert [(r.id, r.state) for r in ledger.records()] == [("one", "running")]
+    assert ledger.kept() == []
+    with pytest.raises(UsageError, match=rf"'one' is in use by a run \(process {os.getpid()}\)"):
+        ledger.find("one")
+    second = ledger.claim(RECORD)  # as a run of another project would
+    assert second.record.id == "one~2"
+    claim.release()
+    claim.release()
+    assert [r.id for r in ledger.records()] == ["one~2"]
+    second.release()
+    assert ledger.records() == []
+    assert [path.name for path in ledger.folder.iterdir()] == [".lock"]
+
+
+def test_the_claim_of_a_process_that_was_killed_is_struck_off(ledger: Ledger) -> None:
+    code = (
+        "import os, pathlib, sys; from tests.unit.session.test_ledger import RECORD, Ledger; "
+        "Ledger(pathlib.Path(sys.argv[1])).claim(RECORD); print('claimed', flush=True); "
+        "os.kill(os.getpid(), 9)"
+    )
+    root = Path(__file__).parents[3]
+    argv = [sys.executable, "-c", code, str(ledger.folder.parent)]
+    killed = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)
+    assert (killed.returncode, killed.stdout) == (-9, "claimed\n"), killed.stderr
+    assert (ledger.folder / "one.json").exists()
+    assert ledger.records() == []
+    assert [path.name for path in ledger.folder.iterdir()] == [".lock"]
+
+
+def test_a_claim_lives_by_its_lock_and_not_by_a_process_that_we_can_see(ledger: Ledger) -> None:
+    claim = ledger.claim(record(owner=Owner(pid=2**22 + 1, start="in another container")))
+    assert [r.id for r in ledger.records()] == ["one"]
+    claim.release()
