@@ -86,7 +86,7 @@ def open_cluster(
     config = kind_config.resolve(config)
     stages = Stages(progress or (lambda line: None))
     root = state_dir or state_folder(os.environ)
-    with ExitStack() as stack, _turn(root, config.name, share, stages):
+    with ExitStack() as stack, _turn(root, config.name, share, stages, "makes"):
         engine = Engine()
         stack.callback(engine.close)
         kind = KindProgram(kind_program, engine.environment)
@@ -121,7 +121,7 @@ def open_cluster(
 
 
 def _turn(
-    root: Path, name: str, share: Share | None, stages: Stages
+    root: Path, name: str, share: Share | None, stages: Stages, doing: str
 ) -> AbstractContextManager[None]:
     """Workers of one run make what they share one after the other."""
     if share is None:
@@ -129,7 +129,7 @@ def _turn(
 
     def waiting(seconds: float) -> None:
         since = f" ({seconds:.0f} s)" if seconds >= 10 else ""
-        stages.progress(f"waiting for another worker, which makes cluster {name}{since}")
+        stages.progress(f"waiting for another worker, which {doing} cluster {name}{since}")
 
     return one_at_a_time(root, name, waiting)
 
@@ -708,7 +708,9 @@ class KindCluster(KubernetesCluster):
     def install_multus(self) -> Multus:
         """Make Multus and the CNI plugins usable on every node; repeated: the same."""
         if self._multus is None:
-            with _turn(self._folder.root, self.name, self._share, self.timeline):
+            with _turn(
+                self._folder.root, self.name, self._share, self.timeline, "installs Multus on"
+            ):
                 if self._share is not None:
                     there = self._folder.read()
                     self.record.multus = there.multus if there is not None else {}

@@ -184,7 +184,7 @@ def one_at_a_time(root: Path, name: str, waiting: Callable[[float], None]) -> It
     Args:
         root: the state folder.
         name: cluster name.
-        waiting: called with the seconds until now, at once and then every ten seconds.
+        waiting: called with the seconds until now, at once and then every 30 seconds.
     """
     (root / "kind").mkdir(parents=True, exist_ok=True, mode=0o700)
     with _held(root / "kind" / f"{name}.making", waiting):
@@ -214,8 +214,8 @@ def _wait_for(lock: int, waiting: Callable[[float], None]) -> None:
     def tell(state: RetryCallState) -> None:
         nonlocal said
         seconds = state.seconds_since_start or 0.0
-        if int(seconds) // 10 > said:
-            said = int(seconds) // 10
+        if int(seconds) // 30 > said:
+            said = int(seconds) // 30
             waiting(seconds)
 
     again: Retrying = Retrying(
