@@ -8,7 +8,7 @@ them.  Everything lives in the namespaces of one holder process.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from ipaddress import IPv4Address
 from typing import Any
@@ -51,6 +51,7 @@ from pytest_multinet.probe.neighbours import NeighbourBudget
 
 MULTUS_VERSION = "4.1.0"
 _ANYWHERE = IPv4Address("0.0.0.0")  # noqa: S104
+_IPV6_MTU = 1280  # RFC 8200, section 5: a link with less has no IPv6
 _RETRANSMIT = 20  # ms between ARP requests, so that silence is a verdict after 72 ms, not 3 s
 
 
@@ -255,11 +256,10 @@ class EmbeddedCluster(Cluster):
             yield self._holder.hub
 
     @staticmethod
-    def _timing(index: int) -> tuple[requests.Message, requests.Message]:
-        return (
-            requests.neighbour_timing(index, 2, _RETRANSMIT),
-            requests.neighbour_timing(index, 10, _RETRANSMIT),
-        )
+    def _timing(index: int, mtu: int = 1500) -> Iterator[requests.Message]:
+        yield requests.neighbour_timing(index, 2, _RETRANSMIT)
+        if mtu >= _IPV6_MTU:
+            yield requests.neighbour_timing(index, 10, _RETRANSMIT)
 
     def hasten(self, namespace: HeldNamespace, interfaces: Sequence[str]) -> None:
         """Make silence on these interfaces a verdict after 72 ms, not after 3 s."""
@@ -268,7 +268,7 @@ class EmbeddedCluster(Cluster):
             found = [links.decode(body) for body in rtnl.execute(*map(links.question, interfaces))]
         except NetlinkError:  # a plugin type that makes no interface of that name
             found = [link for name in interfaces if (link := links.find(rtnl, name))]
-        messages = [message for link in found for message in self._timing(link.index)]
+        messages = [message for link in found for message in self._timing(link.index, link.mtu)]
         if messages:
             rtnl.execute(*messages)
 

@@ -205,3 +205,16 @@ def test_link_local_addresses_answer(cluster):
     )
     target = next(i.ip for i in b.interface("net1").ipv6 if i.ip.is_link_local)
     assert_ping(a, str(target), interface="net1")
+
+
+def test_links_and_pods_with_an_mtu_too_small_for_ipv6(cluster):
+    link = cluster.link("worker", "worker2", name="small0", mtu=576)
+    cluster.apply(network("small", master="small0"))
+    left, right = cluster.apply(
+        [
+            pod("left", on("small", "10.9.7.1/24")),
+            pod("right", on("small", "10.9.7.2/24"), node="worker2"),
+        ]
+    )
+    assert (link.mtu, left.interface("net1").mtu) == (576, 576)
+    assert_ping(left, right, interface="net1")
