@@ -22,7 +22,7 @@ from pytest_multinet.model.topology import LinkConfig
 from pytest_multinet.net.netns import Namespace
 
 OWNER = "pytest-multinet"
-_IFLA_ALIAS, _IFLA_LINKINFO, _IFLA_MTU, _IFLA_PEER = 20, 18, 4, 5
+_IFLA_ADDRESS, _IFLA_ALIAS, _IFLA_LINKINFO, _IFLA_MTU, _IFLA_PEER = 1, 20, 18, 4, 5
 _LINK = struct.Struct("=BxHiII")
 
 
@@ -36,6 +36,7 @@ class EndFacts:
     mtu: int
     up: bool
     alias: str
+    mac: str
 
 
 class NodeAccess(Protocol):
@@ -110,6 +111,7 @@ class _NetlinkEnd(_End):
             mtu=int.from_bytes(found.get(_IFLA_MTU, b""), "little"),
             up=bool(flags & 1),
             alias=_text(found.get(_IFLA_ALIAS, b"")),
+            mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
         )
 
     def _index(self) -> int:
@@ -159,6 +161,7 @@ class _ProgramEnd(_End):
                     mtu=link["mtu"],
                     up="UP" in link["flags"],
                     alias=link.get("ifalias", ""),
+                    mac=link.get("address", ""),
                 )
         return None
 
@@ -203,6 +206,7 @@ class NodeVeth:
         self._nodes = nodes
         self._helper = helper
         self.mark = f"{OWNER}:{config.digest}"
+        self._macs: set[str] = set()
 
     def _ends(self) -> tuple[_End, _End]:
         ends: list[_End] = []
@@ -265,7 +269,7 @@ class NodeVeth:
                 if self.config.addresses:
                     end.add_address(self.config.addresses[number])
                 end.set_up(True)
-            _settle(ends)
+            self._macs = {f.mac for f in _settle(ends) if f is not None}
         except NetlinkError as error:
             ends[0].delete()
             raise LinkError(f"cannot make link {name} between {where}: {error}") from error
@@ -305,17 +309,19 @@ class NodeVeth:
         )
 
     def delete(self) -> None:
-        """Remove it, where it is ours; harmless when repeated."""
+        """Remove it, where it is ours; harmless when repeated.
+
+        The plugin host-device takes the mark off a link, not its MAC address.
+        """
         for end in self._ends():
             found = end.facts()
-            if found is not None and found.alias == self.mark:
+            if found is not None and (found.alias == self.mark or found.mac in self._macs):
                 end.delete()
 
 
-def _settle(ends: Sequence[_End]) -> None:
+def _settle(ends: Sequence[_End]) -> list[EndFacts | None]:
     """Read both ends once: the kernel then works off the carrier changes that it has queued."""
-    for end in ends:
-        end.facts()
+    return [end.facts() for end in ends]
 
 
 def _text(data: bytes) -> str:

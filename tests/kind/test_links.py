@@ -143,6 +143,39 @@ def test_macvlans_on_a_cut_link_lose_each_other(clean: KindCluster) -> None:
         assert a.ping(b, interface="net1", count=3)
 
 
+def test_a_link_that_was_in_a_pod_is_removed_all_the_same(clean: KindCluster) -> None:
+    """host-device takes our mark off a link that it moves."""
+    from .conftest import network, pod
+
+    clean.apply(
+        network(
+            "moved",
+            {
+                "type": "host-device",
+                "device": "moved0",
+                "capabilities": {"ips": True},
+                "ipam": {"type": "static"},
+            },
+        )
+    )
+    worker, worker2 = clean.node("worker"), clean.node("worker2")
+    with clean.link("worker", "worker2", name="moved0"):
+        pods = clean.apply(
+            [
+                pod(
+                    f"mover-{n}",
+                    json.dumps([{"name": "moved", "ips": [f"10.5.4.{n}/24"]}]),
+                    w.name,
+                )
+                for n, w in ((1, worker), (2, worker2))
+            ]
+        )
+        assert all(i.name != "moved0" for n in (worker, worker2) for i in n.interfaces)
+        clean.delete_pods(pods)
+        assert worker.interface("moved0").type == "veth"
+    assert all(i.name != "moved0" for n in (worker, worker2) for i in n.interfaces)
+
+
 def _kind(cluster: KindCluster, name: str) -> KindNode:
     return cluster.kind_node(cluster.node(name).name)
 
