@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,44 +19,14 @@ OpenCluster = Callable[..., KindCluster]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def usable() -> None:
+def usable(kind_usable: None) -> None:
     """Skips where Docker or kind is missing; fails where kind is required."""
-    reason = kind.unusable_reason()
-    if reason is None:
-        return
-    if "kind" in os.environ.get("MULTINET_REQUIRE", "").split(","):
-        pytest.fail(f"kind is required (MULTINET_REQUIRE) and cannot be used: {reason}")
-    pytest.skip(f"kind cannot be used here: {reason}")
 
 
 @pytest.fixture(scope="session")
-def plugins() -> Path | None:
-    """Where the CNI plugins come from; ``None``: the usual places."""
-    given = os.environ.get("MULTINET_CNI_PLUGINS")
-    return Path(given) if given else None
-
-
-@pytest.fixture(scope="session")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state folder of all clusters here; a given one keeps the shared cluster."""
-    given = os.environ.get("MULTINET_TEST_KIND_STATE")
-    return Path(given) if given else tmp_path_factory.mktemp("state")
-
-
-@pytest.fixture(scope="session")
-def cluster(state: Path, plugins: Path | None) -> Iterator[KindCluster]:
-    """The shared cluster: the seed's own configuration, Multus, and its link between workers."""
-    config = ClusterConfig(kind_config=SEED / "config-3node.yml", cni_plugins=plugins)
-    made = kind.open_cluster(config, state_dir=state, progress=print)
-    try:
-        made.install_multus()
-        made.link("worker", "worker2", name="eth1")
-        made.search_path = lambda: [SEED]
-        yield made
-        if os.environ.get("MULTINET_TEST_KIND_STATE"):
-            made.keep()
-    finally:
-        made.close()
+def cluster(shared_kind_cluster: KindCluster) -> KindCluster:
+    """The cluster of all tests that do not destroy it."""
+    return shared_kind_cluster
 
 
 @pytest.fixture
