@@ -12,6 +12,8 @@ from pytest_multinet.cluster.folders import state_folder
 from pytest_multinet.errors import BackendUnavailable, ClusterError, MultinetError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_multinet.cluster.base import Cluster
     from pytest_multinet.cluster.owner import Owner
     from pytest_multinet.cluster.share import Ended, Share
@@ -50,8 +52,12 @@ class BackendModule(Protocol):
         *,
         progress: Callable[[str], None] = ...,
         share: Share | None = ...,
+        artifacts: Path | None = ...,
     ) -> Cluster:
-        """Build a cluster, or fail and leave nothing; or join that of another worker."""
+        """Build a cluster, or fail and leave nothing; or join that of another worker.
+
+        What is to be read after a failure goes below ``artifacts``.
+        """
         ...
 
     def unusable_reason(self) -> str | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.embedded.crash import what_is_left
+from tests.full_disk import run_with
 
 Full = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -24,37 +24,18 @@ def test_passes(multinet_pod):
 def test_fails(multinet_pod):
     assert_interface(multinet_pod("pod1"), "net1", within=0.1)
 """
-# A file system of four pages in a mount namespace of its own, all of them taken.
-SCRIPT = """
-mount -t tmpfs -o size=16k tmpfs "$1" || exit 99
-head -c 100000 /dev/zero > "$1/filler" 2>/dev/null
-shift
-exec "$@"
-"""
 
 
 @pytest.fixture
 def on_full_disk(tmp_path: Path) -> Full:
     """Runs a module of Python with a folder of its own full; nothing of it may run on."""
     (tmp_path / "test_it.py").write_text(SUITE)
-    unshare = ["unshare", "--mount", *(["--user", "--map-root-user"] if os.geteuid() else [])]
     tag = f"multinet-full-{os.getpid()}-{tmp_path.name}"
 
     def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        folder.mkdir()
-        ours = ("MULTINET_", "PYTEST_", "XDG_")
-        environment = {n: v for n, v in os.environ.items() if not n.startswith(ours)}
-        environment |= {"XDG_STATE_HOME": str(tmp_path / "state"), "MULTINET_TEST_TAG": tag}
-        environment |= {"TMPDIR": str(folder)} if folder.name == "tmp" else {}
-        argv = [*unshare, "sh", "-c", SCRIPT, "sh", str(folder), sys.executable, "-m", *arguments]
-        try:
-            ended = subprocess.run(
-                argv, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment
-            )
-        except FileNotFoundError:
-            pytest.skip("needs the program unshare (util-linux)")
-        if ended.returncode == 99:
-            pytest.skip(f"no file system can be mounted here: {ended.stderr}")
+        variables = {"XDG_STATE_HOME": str(tmp_path / "state"), "MULTINET_TEST_TAG": tag}
+        variables |= {"TMPDIR": str(folder)} if folder.name == "tmp" else {}
+        ended = run_with(folder, "full", *arguments, cwd=tmp_path, variables=variables)
         assert what_is_left(tag) == ()
         assert "INTERNALERROR" not in ended.stdout
         return ended
