@@ -46,6 +46,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(option.ini, option.help, type="args" if option.many else None, default=None)
 
 
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Refuse a misspelt flag: pytest would, too, but without the right name."""
+    try:
+        session_settings.check_flags(args)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Find the settings; nothing is probed and nothing is built."""
     _register_fixtures(config)

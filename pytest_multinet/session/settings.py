@@ -6,6 +6,7 @@ Each setting is ``--multinet-X`` on the command line, ``multinet_X`` in pytest's
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shlex
@@ -22,7 +23,7 @@ BACKENDS = ("auto", "embedded", "kind")
 KEEP = ("no", "always", "failed")
 DEFAULT = "default"
 COMMAND_LINE = "command line"
-_NOT_OPTIONS = ("MULTINET_TEST_", "MULTINET_DIFFERENTIAL_", "MULTINET_KIND")  # prefixes
+_NOT_OPTIONS = ("MULTINET_TEST_", "MULTINET_DIFFERENTIAL_")  # prefixes
 
 
 class Option(NamedTuple):
@@ -216,16 +217,32 @@ def _value(option: Option, text: str, subject: str, folder: Path) -> Any:
         raise UsageError(f"{subject} is {text!r}; expected {error}") from None
 
 
-def unknown_names(given: Iterable[str], known: Iterable[str]) -> dict[str, str | None]:
-    """Those of ``given`` that are not ``known``, each with the nearest known name."""
-    names = list(known)
-    return {name: nearest(name, names) for name in given if name not in names}
+def unknown_names(
+    given: Iterable[str], known: Iterable[str], prefix: str = ""
+) -> dict[str, str | None]:
+    """Those of ``given`` that are not ``known``, each with the nearest known name.
+
+    A ``prefix`` that all of them have makes none of them alike.
+    """
+    names = {name.removeprefix(prefix): name for name in known}
+    unknown = [name for name in given if name not in names.values()]
+    found = {name: nearest(name.removeprefix(prefix), names) for name in unknown}
+    return {name: names[near] if near else None for name, near in found.items()}
+
+
+def check_flags(arguments: Iterable[str]) -> None:
+    """Refuse flags of ours that do not exist; the message has the nearest name."""
+    given = itertools.takewhile(lambda argument: argument != "--", arguments)
+    ours = [a.partition("=")[0] for a in given if a.startswith("--multinet-")]
+    flags = [flag for option in OPTIONS for flag in option.flags()]
+    for name, near in unknown_names(ours, flags, "--multinet-").items():
+        raise UsageError(f"unknown option {name}{_meant(near)}")
 
 
 def check_ini(keys: Iterable[str], ini_file: Path | None) -> None:
     """Refuse keys of ours that do not exist; the message has the nearest name."""
     ours = [key for key in keys if key.startswith("multinet_")]
-    for name, near in unknown_names(ours, [o.ini for o in OPTIONS]).items():
+    for name, near in unknown_names(ours, [o.ini for o in OPTIONS], "multinet_").items():
         raise UsageError(f"{ini_file or 'ini file'}: unknown key {name!r}{_meant(near)}")
 
 
@@ -237,7 +254,7 @@ def check_environment(environment: Mapping[str, str]) -> list[str]:
         if name.startswith("MULTINET_") and not name.startswith(_NOT_OPTIONS)
     ]
     warnings: list[str] = []
-    for name, near in unknown_names(ours, [o.variable for o in OPTIONS]).items():
+    for name, near in unknown_names(ours, [o.variable for o in OPTIONS], "MULTINET_").items():
         message = f"unknown environment variable {name}{_meant(near)}"
         if near:
             raise UsageError(message)

@@ -89,6 +89,71 @@ def test_bad_value_stops_before_anything_runs(
     result.stdout.no_fnmatch_line("*collecting*")
 
 
+def test_misspelt_flag_is_refused(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    for flag, near in (
+        ("--multinet-nodse=3", "--multinet-nodes"),
+        ("--multinet-keep-fialed", "--multinet-keep-failed"),
+    ):
+        result = run(flag)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        name = flag.partition("=")[0]
+        result.stderr.fnmatch_lines([f"ERROR: unknown option {name}; did you mean {near}?"])
+    result = run("--multinet-colour=blue")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: unknown option --multinet-colour"])
+    run("-k", "not --multinet-nodse").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("table", ["tool.pytest.ini_options", "tool.pytest"])
+def test_misspelt_key_of_pyproject_is_refused(
+    pytester: pytest.Pytester, run: Run, table: str
+) -> None:
+    if table == "tool.pytest" and int(pytest.__version__.partition(".")[0]) < 9:
+        pytest.skip("needs pytest 9")
+    pytester.makepyprojecttoml(f'[{table}]\nmultinet_bakend = "kind"\n')
+    result = run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: *pyproject.toml: unknown key 'multinet_bakend'; did you mean multinet_backend?"]
+    )
+
+
+def test_each_value_is_shown_with_its_source(
+    pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of each source; the nearest source wins and is the one that is shown."""
+    pytester.makepyprojecttoml(
+        '[tool.pytest.ini_options]\nmultinet_timeout = "60"\nmultinet_nodes = "2"\n'
+    )
+    monkeypatch.setenv("MULTINET_NODES", "5")
+    monkeypatch.setenv("MULTINET_TIMEOUT", "70")
+    monkeypatch.setenv("MULTINET_CAPTURE", "all")
+    result = run("--collect-only", "--multinet-timeout=50")
+    result.stdout.fnmatch_lines(
+        [
+            "multinet: nodes=2 (pyproject.toml), timeout=50 (command line), "
+            "capture=all (MULTINET_CAPTURE)"
+        ]
+    )
+
+
+def test_what_is_required_and_missing_stops_the_run(
+    pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{pytester.path}/none.sock")
+    result = run("--multinet-require=kind")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: kind is required (require=kind, command line) and cannot run here: *"]
+    )
+    monkeypatch.setenv("MULTINET_REQUIRE", "kind")
+    run().stderr.fnmatch_lines(["ERROR: kind is required (require=kind, MULTINET_REQUIRE) and *"])
+    result = run("--multinet-require=nettem")
+    result.stderr.fnmatch_lines(["ERROR: --multinet-require is 'nettem'; * mean netem?"])
+
+
 def test_misspelt_ini_key_is_refused(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makeini("[pytest]\nmultinet_node = 3\n")
     result = run()
