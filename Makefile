@@ -8,7 +8,7 @@ PYENV_BINS := $(subst $() ,:,$(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin))
 export PATH := $(PATH):$(PYENV_BINS)
 
 .DEFAULT_GOAL := help
-.PHONY: all bench differential docs example help lint soak test
+.PHONY: all bench differential docs example help lint parity soak test
 
 all: lint test ## What to run before a commit
 
@@ -30,6 +30,10 @@ help: ## List the commands
 
 lint: $(BIN)/.installed ## Format check, ruff, pyright
 	$(BIN)/tox run -q -e lint
+
+parity: $(BIN)/.installed ## Compare embedded with a real kind cluster, and record both in docs/parity.md
+	rm -f tests/parity/verdicts.yaml
+	MULTINET_TEST_PARITY_RECORD=1 MULTINET_REQUIRE=kind $(BIN)/pytest tests/parity
 
 soak: $(BIN)/.installed ## Long runs: 1,000 seed runs, 200 kills, 24 on kind; prints a summary
 	$(BIN)/python -m tests.soak
