@@ -43,6 +43,7 @@ from pytest_multinet.multus.delegates import (
     delegate_of,
     delegates_of,
     detach,
+    given_by_kubelet,
 )
 from pytest_multinet.net import requests
 from pytest_multinet.net.holder import HeldNamespace, HolderRefused
@@ -222,6 +223,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
         image = manifest.containers[0].image if manifest.containers else None
         self.stack = Stack(cluster, namespace, manifest.hostname or manifest.name, image)
         self.delegates: list[Delegate] = []
+        self._given: Mapping[str, Any] = {}
         self.workload: Mapping[str, Any] | None = None
         self.containers: dict[str, HeldProcess] = {}
         self.cluster = self._cluster = cluster
@@ -261,7 +263,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
     def attached(self) -> Attached:
         """What Multus needs to know of this pod to attach it to a network, or to detach it."""
         runtime = self._cluster.runtime(self._host)
-        return Attached(self.manifest, self.uid, self.sandbox, runtime, self._host)
+        return Attached(self.manifest, self.uid, self.sandbox, runtime, self._host, self._given)
 
     def set_up(self) -> None:
         """Attach every network, then start what the containers run.
@@ -271,7 +273,9 @@ class EmbeddedPod(_RunsPrograms, Pod):
         """
         rtnl = self.sandbox.namespace.rtnl
         rtnl.execute(requests.set_link(1, up=True, what="set lo up"))
-        self.delegates = delegates_of(self.manifest, self._cluster.multus_conf(self._host))
+        conf = self._cluster.multus_conf(self._host)
+        self.delegates = delegates_of(self.manifest, conf)
+        self._given = given_by_kubelet(self.manifest, conf)
         self._status = attach(self.attached, self.delegates)
         addresses = [ip for status in self._status if status.default for ip in status.ips]
         self.stack.names = [(str(ip), self.stack.hostname) for ip in addresses]
@@ -293,7 +297,7 @@ class EmbeddedPod(_RunsPrograms, Pod):
             delegate_of(self.manifest, selection, selection.interface or "", conf)
             for selection in selections[before:]
         ]
-        status = attach(self.attached, delegates)
+        status = attach(replace(self.attached, given={}), delegates)
         self._cluster.hasten(self.sandbox.namespace, [d.interface for d in delegates])
         self.delegates += delegates
         self._status += status

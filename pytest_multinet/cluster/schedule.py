@@ -1,7 +1,7 @@
 """Which node a pod runs on, where no scheduler of Kubernetes decides it.
 
 The rules are the scheduler's: taints, ``nodeSelector``, affinity between pods and nodes and among
-pods; of the nodes that are left, the one that most wishes speak for, then the one with the fewest
+pods, host ports; of the nodes that are left, the one that most wishes speak for, then the one with the fewest
 pods.  What a pod asks for in CPU or memory counts for nothing.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pytest_multinet.cluster.base import Cluster
 from pytest_multinet.cluster.stack import Node
 from pytest_multinet.errors import PodError
+from pytest_multinet.model.attachment import PortMapping
 from pytest_multinet.model.placement import PodTerm, Taint, selects_node
 from pytest_multinet.model.pod import PodManifest
 
@@ -113,6 +114,8 @@ class _State:
         found: list[Node] = []
         for node in self._nodes:
             why = _refusal(self._nodes, node, manifest) or self._refused_beside(node, manifest)
+            if why is None and _ports(manifest) and self._taken(node, manifest):
+                why = "node(s) didn't have free ports for the requested pod ports"
             if why is None:
                 found.append(node)
             else:
@@ -139,6 +142,16 @@ class _State:
             if _same_place(there, node, term) and self._means(term, manifest):
                 return "node(s) didn't satisfy existing pods anti-affinity rules"
         return None
+
+    def _taken(self, node: Node, manifest: PodManifest) -> bool:
+        """Whether a pod on the node has one of this pod's host ports."""
+        there = [p for other, on in self._pods if on is node for p in _ports(other)]
+        return any(
+            (a.host_port, a.protocol) == (b.host_port, b.protocol)
+            and (a.host_ip == b.host_ip or None in (a.host_ip, b.host_ip))
+            for a in there
+            for b in _ports(manifest)
+        )
 
     def _first_of_its_kind(self, term: PodTerm, manifest: PodManifest, node: Node) -> bool:
         """A pod that wants to be beside its like may be the first of them (kube-scheduler)."""
@@ -167,6 +180,10 @@ class _State:
         total = sum(weight for weight, term in nodes if term.selects(node.name, node.labels))
         total += sum(w * self._beside(node, term) for w, term in placement.preferred_beside)
         return total - sum(w * self._beside(node, term) for w, term in placement.preferred_apart)
+
+
+def _ports(manifest: PodManifest) -> list[PortMapping]:
+    return [port for container in manifest.containers for port in container.host_ports]
 
 
 def _same_place(a: Node, b: Node, term: PodTerm) -> bool:

@@ -12,6 +12,7 @@ from pytest_multinet.model.attachment import (
     DEFAULT_NETWORK_ANNOTATION,
     NETWORKS_ANNOTATION,
     NetworkSelection,
+    PortMapping,
     check_gateways,
     parse_default_network,
     parse_networks,
@@ -67,6 +68,7 @@ class Container:
         env: variables with a literal value (those of ``valueFrom`` are left out).
         privileged: ``securityContext.privileged``.
         image_pull_policy: ``Always``, ``IfNotPresent``, ``Never`` or ``None``.
+        host_ports: those of its ports that have a ``hostPort``.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     privileged: bool = False
     image_pull_policy: str | None = None
+    host_ports: tuple[PortMapping, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -287,7 +290,30 @@ def _container(data: Any, path: FieldPath, error: FieldError) -> Container:
         env=_env(data, path, error),
         privileged=read_bool(security, "privileged", (*path, "securityContext"), error),
         image_pull_policy=policy,
+        host_ports=_host_ports(data, path, error),
     )
+
+
+def _host_ports(
+    data: Mapping[str, Any], path: FieldPath, error: FieldError
+) -> tuple[PortMapping, ...]:
+    found: list[PortMapping] = []
+    for index, item in enumerate(read_list(data, "ports", path, error)):
+        at = (*path, "ports", index)
+        if not isinstance(item, Mapping):
+            raise error(f"a port is of type {json_type(item)}", at, item, "an object")
+        item = cast("Mapping[str, Any]", item)
+        if not item.get("hostPort"):
+            continue
+        for key in ("containerPort", "hostPort"):
+            port = item.get(key)
+            if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+                raise error(f"{key} is no port", (*at, key), port, "a port, 1 to 65535")
+        protocol = (read_str(item, "protocol", at, error) or "TCP").lower()
+        host_ip = read_str(item, "hostIP", at, error) or None
+        mapping = PortMapping(item["hostPort"], item["containerPort"], protocol, host_ip)
+        found.append(mapping)
+    return tuple(found)
 
 
 def _argv(

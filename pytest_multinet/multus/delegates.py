@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -58,6 +58,7 @@ class Attached:
         sandbox: its namespace.
         runtime: the CNI runtime of its node.
         files: the node's file system, where plugins leave device information.
+        given: ``runtimeConfig`` that every network gets, since kubelet gives it to Multus.
     """
 
     manifest: PodManifest
@@ -65,6 +66,7 @@ class Attached:
     sandbox: Sandbox
     runtime: Runtime
     files: device_info.NodeFiles
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def name(self) -> str:
@@ -100,9 +102,9 @@ def delegates_of(manifest: PodManifest, conf: MultusConf) -> list[Delegate]:
     Raises:
         PodError: a network does not exist, has no configuration, or is out of bounds.
     """
+    network = _default_network(manifest, conf)
     chosen = manifest.default_network
     if chosen is None:
-        network = _default_network(manifest, conf)
         first = Delegate(network, DEFAULT_INTERFACE, network.name, default=True)
     else:
         network = _load(manifest, chosen, conf)
@@ -118,6 +120,13 @@ def delegates_of(manifest: PodManifest, conf: MultusConf) -> list[Delegate]:
         d.selection is not None and d.selection.default_route is not None for d in found
     )
     return [replace(d, gateways=_gateways(d.selection, routed)) for d in found]
+
+
+def given_by_kubelet(manifest: PodManifest, conf: MultusConf) -> dict[str, Any]:
+    """The containers' ``hostPort``, where the cluster's default network declares them."""
+    ports = [port.to_dict() for c in manifest.containers for port in c.host_ports]
+    capable = bool(ports) and _default_network(manifest, conf).capable("portMappings")
+    return {"portMappings": ports} if capable else {}
 
 
 def delegate_of(
@@ -232,6 +241,7 @@ def detach(pod: Attached, delegates: Sequence[Delegate]) -> list[MultinetError]:
         config = _runtime_config(pod, delegate)
         for lost in ("portMappings", "bandwidth"):
             config.pop(lost, None)
+        config |= pod.given
         try:
             pod.runtime.delete(
                 delegate.network,
@@ -294,12 +304,12 @@ def _requests(selection: NetworkSelection | None) -> dict[str, str]:
 def _runtime_config(pod: Attached, delegate: Delegate) -> dict[str, Any]:
     """What plugins that declare the capability get as ``runtimeConfig``.
 
-    The pod's default network gets none of it, not even where an annotation has chosen it.
+    The pod's default network gets nothing of a selection, even where an annotation has chosen it.
     """
     selection = delegate.selection
+    config = dict(pod.given)
     if selection is None or delegate.default:
-        return {}
-    config: dict[str, Any] = {}
+        return config
     if selection.ips:
         config["ips"] = list(selection.ips)
     if selection.mac is not None:

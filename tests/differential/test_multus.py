@@ -140,6 +140,9 @@ CASES: dict[str, dict[str, Any]] = {
         NETWORKS: [lan("lan", 5)],
     },
     "a default network that is absent": {DEFAULT: "absent"},
+    "a host port": {NETWORKS: "all,plain", "port": 8081},
+    "a host port and a mapping": {NETWORKS: [{"name": "all", **EVERYTHING}], "port": 8081},
+    "a host port, and a default network": {DEFAULT: "seen", "port": 8081},
     "isolated": {NETWORKS: "infra/all", "isolated": True},
     "isolated, of the global one": {NETWORKS: "default/all", "isolated": True, "in": "team"},
     "isolated, of its own": {NETWORKS: "infra/all", "isolated": True, "in": "infra"},
@@ -242,6 +245,9 @@ def pod_of(case: dict[str, Any]) -> dict[str, Any]:
     annotations = {key: case[key] for key in (NETWORKS, DEFAULT) if key in case}
     if isinstance(annotations.get(NETWORKS), list):
         annotations[NETWORKS] = json.dumps(annotations[NETWORKS])
+    container: dict[str, Any] = {"name": "main", "image": "netshoot"}
+    if "port" in case:
+        container["ports"] = [{"containerPort": 80, "hostPort": case["port"], "protocol": "UDP"}]
     space = case.get("in", "default")
     return {
         "apiVersion": "v1",
@@ -249,7 +255,7 @@ def pod_of(case: dict[str, Any]) -> dict[str, Any]:
         "metadata": {"name": "pod1", "namespace": space, "annotations": annotations},
         "spec": {
             "nodeName": "multus-cluster-worker",
-            "containers": [{"name": "main", "image": "netshoot"}],
+            "containers": [container],
         },
     }
 
@@ -294,6 +300,7 @@ def theirs(case: dict[str, Any], tmp_path: Path, programs: list[Path]) -> Iterat
         "clusterNetwork": str(folder / "default.conflist"),
         "binDir": str(side.plugins),
         "confDir": str(folder / "files"),
+        "capabilities": {"portMappings": True},
         "namespaceIsolation": "isolated" in case,
         **({"globalNamespaces": ",".join(case["global"])} if "global" in case else {}),
     }

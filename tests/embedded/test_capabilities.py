@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from pytest_multinet import assert_connect, assert_no_connect
 from pytest_multinet.cluster.embedded import EmbeddedCluster, open_cluster
 from pytest_multinet.cni.runtime import Runtime
 from pytest_multinet.errors import ClusterError, PodError
 from pytest_multinet.model.topology import ClusterConfig
 from pytest_multinet.multus.delegates import detach
+from tests.cni_site import CNI_PATH
 
 from .manifests import network, pod
 from .recorder import Recorder
@@ -44,6 +47,15 @@ def cluster(recorder: Recorder) -> Iterator[EmbeddedCluster]:
     with open_cluster(ClusterConfig(timeout=5, cni_plugins=recorder.folder)) as cluster:
         cluster.link("worker", "worker2")
         yield cluster
+
+
+@pytest.fixture
+def plugins() -> Path:
+    """The folder of a real portmap that can write its rules."""
+    folder = next((f for f in CNI_PATH.split(":") if (Path(f) / "portmap").is_file()), None)
+    if folder is None or shutil.which("iptables") is None:
+        pytest.skip(f"needs iptables, and the plugin portmap in {CNI_PATH}")
+    return Path(folder)
 
 
 def recorded(name: str, *capabilities: str, **more: Any) -> dict[str, Any]:
@@ -132,6 +144,39 @@ def test_cni_args_reach_every_plugin_and_keep_what_the_pod_does_not_say(cluster,
         {"a": 2, "b": {"deep": True}, "c": ["x"]},
         {"a": 2, "c": ["x"]},
     ]
+
+
+def test_a_host_port_reaches_every_network_that_takes_port_mappings(cluster, recorder):
+    """kubelet gives it to Multus, since the default network declares the capability."""
+    cluster.apply([recorded("some", *DECLARED), recorded("none")])
+    ports = [
+        {"containerPort": 80, "hostPort": 8080},
+        {"containerPort": 53, "protocol": "UDP", "hostPort": 5353, "hostIP": "172.18.0.3"},
+        {"containerPort": 90},
+    ]
+    manifest = pod("pod1", "some,none", ports=ports)
+    manifest["metadata"]["annotations"]["v1.multus-cni.io/default-network"] = "default/some"
+    (made,) = cluster.apply(manifest)
+    mappings = [
+        {"containerPort": 80, "hostPort": 8080, "protocol": "tcp"},
+        {"containerPort": 53, "hostPort": 5353, "protocol": "udp", "hostIP": "172.18.0.3"},
+    ]
+    assert [c["conf"].get("runtimeConfig") for c in recorder.calls] == [
+        *({"portMappings": mappings}, {"portMappings": mappings}, None)
+    ]
+    made.attach("some")
+    assert "runtimeConfig" not in recorder.calls[-1]["conf"]
+
+
+def test_a_host_port_leads_to_the_pod(plugins):
+    with open_cluster(ClusterConfig(timeout=5, cni_plugins=plugins)) as cluster:
+        ports = [{"containerPort": 8000, "hostPort": 8080}]
+        (made,) = cluster.apply(pod("pod1", ports=ports))
+        worker, other = cluster.node("worker"), cluster.node("worker2")
+        with made.listen(8000):
+            assert_connect(other, worker, 8080, interface="eth0")
+        made.delete()
+        assert_no_connect(other, worker, 8080, interface="eth0", during=0.2)
 
 
 # --- network-status -------------------------------------------------------------------------

@@ -34,7 +34,10 @@ def cluster(tmp_path):
     """A control plane and three workers: disk ssd in zone a, twice disk hdd in zone b."""
     file = tmp_path / "kind.yaml"
     file.write_text(KIND_CONFIG)
-    with open_cluster(ClusterConfig(name="c", kind_config=file)) as cluster:
+    ipam = {"type": "host-local", "subnet": "{{PodCIDR}}"}
+    own = {"cniVersion": "0.3.1", "name": "own", "plugins": [{"type": "ptp", "ipam": ipam}]}
+    config = ClusterConfig(name="c", kind_config=file, default_cni=own)  # writes no port's rules
+    with open_cluster(config) as cluster:
         yield cluster
 
 
@@ -184,6 +187,18 @@ def test_a_pod_that_fits_nowhere_is_told_why_for_each_node(cluster, spec, reason
     assert (error.reason, error.message) == ("FailedScheduling", reasons)
     assert "c-worker2 (" in str(error.hint)
     assert "disk=hdd" in str(error.hint)
+
+
+def test_pods_with_one_host_port_take_a_node_each(cluster):
+    def with_port(name: str, **port: Any) -> dict[str, Any]:
+        ports = [{"containerPort": 80, "hostPort": 8080, **port}]
+        return pod(name, containers=[{"name": "main", "image": "netshoot", "ports": ports}])
+
+    manifests = [with_port(f"p{i}") for i in range(3)]
+    assert nodes(cluster, *manifests) == ["worker", "worker2", "worker3"]
+    with pytest.raises(PodError, match=r"3 node.* didn't have free ports"):
+        cluster.apply(with_port("p3", hostIP="172.18.0.3"))
+    assert nodes(cluster, with_port("p4", protocol="UDP")) == ["worker"]
 
 
 def test_a_name_that_contradicts_the_selector_is_kubelets_to_refuse(cluster):

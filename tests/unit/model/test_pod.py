@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from pytest_multinet.errors import ManifestError
-from pytest_multinet.model.attachment import AnnotationWarning, NetworkSelection
+from pytest_multinet.model.attachment import (
+    AnnotationWarning,
+    NetworkSelection,
+    PortMapping,
+)
 from pytest_multinet.model.manifest import load_documents
 from pytest_multinet.model.pod import Container, PodManifest
 
@@ -175,6 +179,22 @@ class TestContainers:
         assert pod().containers[0].image_pull_policy is None
         never = pod(container={"imagePullPolicy": "Never"})
         assert never.containers[0].image_pull_policy == "Never"
+
+    def test_host_ports_are_the_ports_that_have_one(self) -> None:
+        ports = [
+            {"containerPort": 80, "hostPort": 8080, "name": "web"},
+            {"containerPort": 90},
+            {"containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "10.0.0.1"},
+        ]
+        assert pod(container={"ports": ports}).containers[0].host_ports == (
+            PortMapping(8080, 80),
+            PortMapping(53, 53, "udp", "10.0.0.1"),
+        )
+
+    @pytest.mark.parametrize("port", [{"hostPort": 8080}, {"containerPort": 1, "hostPort": 70000}])
+    def test_a_host_port_that_is_none_is_refused(self, port: dict[str, Any]) -> None:
+        with pytest.raises(ManifestError, match="is no port"):
+            pod(container={"ports": [port]})
 
     @pytest.mark.parametrize(
         ("command", "args"),
