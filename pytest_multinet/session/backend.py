@@ -165,12 +165,14 @@ def open_chosen(
     choice: Choice,
     config: ClusterConfig,
     progress: Callable[[str], None],
+    *,
     share: Share | None = None,
+    artifacts: Path | None = None,
 ) -> Cluster:
     """Build a cluster on a backend that was decided on; ``share``: for a pytest-xdist worker."""
     module = backend_module(choice.backend)
     try:
-        cluster = module.open_cluster(config, progress=progress, share=share)
+        cluster = module.open_cluster(config, progress=progress, share=share, artifacts=artifacts)
     except OSError as error:  # what is written down could not be: a full disk, a foreign folder
         where = error.filename or f"{state_folder(os.environ)}, or {tempfile.gettempdir()}"
         raise ClusterError(

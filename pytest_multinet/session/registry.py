@@ -194,7 +194,13 @@ class Registry:
         try:
             choice = self.choice
             with self.timeline.stage("cluster"):
-                cluster = open_chosen(choice, config, self.progress, self.share)
+                cluster = open_chosen(
+                    choice,
+                    config,
+                    self.progress,
+                    share=self.share,
+                    artifacts=self.settings.artifacts(self.root),
+                )
         except MultinetError as error:
             self._failed[config.digest] = error
             raise
