@@ -77,6 +77,17 @@ def test_each_worker_has_its_own_cluster(pytester: pytest.Pytester, run: Run) ->
     )
 
 
+def test_all_works_without_xdist(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        def test_it(kind_cluster, macvlan_network, multinet_pod):
+            pod = multinet_pod("pod1", networks=macvlan_network.attach("10.1.1.101/24"))
+            assert str(pod.ip("net1")) == "10.1.1.101"
+        """
+    )
+    run("-p", "no:xdist").assert_outcomes(passed=1)
+
+
 def test_values_of_every_source_reach_the_workers(
     pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
