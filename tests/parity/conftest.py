@@ -38,8 +38,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     rows = session.config.stash[ROWS]
     if RECORD in os.environ and len(rows):
-        rows.save()
-        table.write(rows)
+        recorded = session.config.stash[RECORDED_ROWS]
+        recorded.update(rows)
+        recorded.save()
+        table.write(recorded)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -49,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         both, differing = len(rows.on_both()), len(rows.differing())
         terminalreporter.write_line(
             f"parity: {both} rows on both backends, {differing} differ, {len(rows) - both} "
-            "unproven (only one backend executed them)"
+            "unproven by this run: held against the record alone, or skipped"
         )
 
 
@@ -119,12 +121,17 @@ def stage(request: pytest.FixtureRequest, site: Site, company: Company) -> Itera
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """A test that has passed leaves its verdict."""
-    yield
     stage = getattr(item, "funcargs", {}).get("stage")
     if stage is None:
-        return
-    row, backend, seen = row_of(item), stage.site.backend, stage.verdict()
-    item.config.stash[ROWS].record(row, backend, seen)
+        return (yield)
+    rows, row, backend = item.config.stash[ROWS], row_of(item), stage.site.backend
+    try:
+        yield
+    except pytest.skip.Exception as skipped:
+        rows.skip(row, backend, str(skipped))
+        raise
+    seen = stage.verdict()
+    rows.record(row, backend, seen)
     recorded = item.config.stash[RECORDED_ROWS].of(row, backend)
     if recorded is not None and RECORD not in os.environ:
         assert seen == recorded, f"{backend} was seen to do otherwise; `make parity` records anew"

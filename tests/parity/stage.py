@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import permutations
 from typing import Any
 
+import pytest
+
 from pytest_multinet.assertions.patience import until
 from pytest_multinet.cluster.stack import Handle, NetworkStack, Pod
-from pytest_multinet.errors import MultinetError
+from pytest_multinet.errors import NeedsCapability, PodError
 
 from . import verdict
 from .scenario import Manifest
@@ -114,6 +116,13 @@ class Stage:
         self.note(f"{name}: {path} = {value}")
         return value
 
+    def limits(self, node: str, interface: str) -> list[str]:
+        """The rates of the traffic control classes of a node's interface, noted."""
+        text = self.stack(node).exec(["tc", "class", "show", "dev", interface], check=True).stdout
+        rates = sorted(line.split("rate ")[1].split()[0] for line in text.splitlines())
+        self.note(f"{node}: rates of the host's end: {rates}")
+        return rates
+
     def refused(self, words: str) -> bool:
         """Whether the pod that cannot start was refused in these words."""
         if words not in self.refusal:
@@ -132,17 +141,20 @@ class Stage:
         self.pods |= {pod.name: pod for pod in pods}
         return pods
 
+    def apply_if_possible(self, *manifests: Manifest) -> list[Pod]:
+        """Make more; the test is skipped where the kernel lacks what it takes."""
+        try:
+            return self.apply(*manifests)
+        except NeedsCapability as error:
+            pytest.skip(error.reason)
+        except PodError as error:
+            if "not supported" not in error.message:
+                raise
+            pytest.skip(error.message.rpartition("): ")[2])
+
     def remove(self, name: str) -> None:
         """Delete a pod."""
         self.site.delete([self.pods.pop(name)])
-
-    def attempt(self, make: Callable[[], object]) -> str:
-        """The error of something that must fail, noted."""
-        try:
-            make()
-        except MultinetError as error:
-            return getattr(error, "message", str(error))
-        return "it did not fail"
 
     def verdict(self) -> list[str]:
         """All that is seen of the scenario."""

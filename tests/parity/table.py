@@ -48,12 +48,12 @@ def _line(rows: Rows, row: str) -> str:
     sentence = row.split(": ", 1)[1]
     verdicts = {b: v for b in BACKENDS if (v := rows.of(row, b)) is not None}
     if len(verdicts) < len(BACKENDS):
-        verdict = f"unproven: only {', '.join(verdicts)}"
+        verdict = f"unproven ({rows.why_not(row)})"
     elif row in rows.differing():
         verdict = f"differs: {DIFFERENCES.get(row, 'undocumented')}"
     else:
         verdict = "same"
-    seen = next(iter(verdicts.values()))
+    seen = next(iter(verdicts.values()), [])
     cells = (sentence, verdict, str(len(seen)), "; ".join(_notes(seen)))
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 

@@ -49,8 +49,10 @@ class TestRecord:
 
     def test_a_row_of_one_backend_is_unproven_and_of_two_compared(self) -> None:
         rows = Rows({"g: one": {"kind": ["x"]}, "g: two": {"embedded": ["x"], "kind": ["y"]}})
+        rows.skip("g: three", "embedded", "no vlan")
         assert rows.on_both() == rows.differing() == ["g: two"]
         text = table.rendered(rows)
-        assert "| one | unproven: only kind |" in text
+        assert "| one | unproven (embedded: it did not run) |" in text
+        assert "| three | unproven (embedded: no vlan; kind: it did not run) |" in text
         assert "| two | differs: undocumented |" in text
         assert len(BACKENDS) == 2
