@@ -312,7 +312,14 @@ class EmbeddedPod(_RunsPrograms, Pod):
                     f"{self.name} has no network attached as {interface!r}; it has "
                     f"{', '.join(known) or 'none'} besides its default network"
                 )
-        errors = detach(self.attached, [known[interface] for interface in interfaces])
+        conf = self._cluster.multus_conf(self._host)
+        delegates: list[Delegate] = []
+        for interface in interfaces:
+            # The controller names the network alone: of what was asked for, DEL is told nothing.
+            namespace, _, name = known[interface].name.partition("/")
+            plain = NetworkSelection(name, namespace)
+            delegates.append(delegate_of(self.manifest, plain, interface, conf))
+        errors = detach(replace(self.attached, given={}), delegates)
         self.delegates = [d for d in self.delegates if d.interface not in interfaces]
         self._status = tuple(s for s in self._status if s.interface not in interfaces)
         selections = _named(self.manifest.networks)

@@ -375,6 +375,7 @@ class Pod(NetworkStack, Handle):
         Raises:
             NeedsCapability: the backend has no dynamic-networks-controller.
             UsageError: no network is attached by that name.
+            PodError: a network's definition has gone, or its DEL failed.
         """
         raise _no_hot_plug(self)
 

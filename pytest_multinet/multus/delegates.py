@@ -113,6 +113,7 @@ def delegates_of(manifest: PodManifest, conf: MultusConf) -> list[Delegate]:
     found = [first]
     names = interface_names(manifest.networks)
     for selection, interface in zip(manifest.networks, names, strict=True):
+        _check_namespace(manifest, selection, conf.global_namespaces)
         found.append(delegate_of(manifest, selection, interface, conf))
     # One `default-route` takes the default routes of every interface away.  Multus looks for it
     # when the pod has the annotation `networks`; without, a gateway still counts where it stands.
@@ -135,20 +136,26 @@ def delegate_of(
     """The delegate of one selection of the annotation ``networks``.
 
     Raises:
-        PodError: as :func:`delegates_of`.
+        PodError: the network does not exist, or has no configuration.
     """
-    shared = conf.global_namespaces
-    own = manifest.namespace
-    if shared is not None and selection.namespace not in (own, *shared):
-        others = ", ".join(shared) or "no other"
-        raise _refused(
-            manifest,
-            "GetNetworkDelegates: namespace isolation enabled, annotation violates permission, "
-            f"pod is in namespace {own} but refers to target namespace {selection.namespace}",
-            f"pods may use networks of their own namespace and of {others}: put the network "
-            "there, or name its namespace in global_namespaces",
-        )
     return Delegate(_load(manifest, selection, conf), interface, _shown(selection), selection)
+
+
+def _check_namespace(
+    manifest: PodManifest, selection: NetworkSelection, shared: Sequence[str] | None
+) -> None:
+    """Namespace isolation: what is not shared is for the pods of its own namespace."""
+    own = manifest.namespace
+    if shared is None or selection.namespace in (own, *shared):
+        return
+    others = ", ".join(shared) or "no other"
+    raise _refused(
+        manifest,
+        "GetNetworkDelegates: namespace isolation enabled, annotation violates permission, "
+        f"pod is in namespace {own} but refers to target namespace {selection.namespace}",
+        f"pods may use networks of their own namespace and of {others}: put the network "
+        "there, or name its namespace in global_namespaces",
+    )
 
 
 def _gateways(selection: NetworkSelection | None, routed: bool) -> tuple[str, ...] | None:
@@ -216,17 +223,20 @@ def attach(pod: Attached, delegates: Sequence[Delegate]) -> tuple[NetworkStatus,
     """ADD every delegate in order and tell the network status.
 
     Raises:
-        PodError: one delegate failed; it and those before it have been taken down again.
+        PodError: one delegate failed; it and those before it have been taken down again.  Not so
+            where a default route cannot be set: Multus leaves that to the DEL of the pod.
     """
     statuses: list[NetworkStatus] = []
     for position, delegate in enumerate(delegates):
         try:
             statuses += _add(pod, delegate)
         except (CniError, NetlinkError) as error:
-            detach(pod, delegates[: position + 1])
+            _delete(pod, delegates[: position + 1])
             raise _failed(pod, delegate, error) from error
+        except PodError:
+            raise
         except BaseException:
-            detach(pod, delegates[: position + 1])
+            _delete(pod, delegates[: position + 1])
             raise
     return tuple(statuses)
 
@@ -236,12 +246,16 @@ def detach(pod: Attached, delegates: Sequence[Delegate]) -> list[MultinetError]:
 
     What Multus 4.1.0 keeps of a pod for this has neither port mappings nor bandwidth.
     """
+    return _delete(pod, delegates, lost=("portMappings", "bandwidth"))
+
+
+def _delete(
+    pod: Attached, delegates: Sequence[Delegate], lost: Sequence[str] = ()
+) -> list[MultinetError]:
     errors: list[MultinetError] = []
     for delegate in reversed(delegates):
         config = _runtime_config(pod, delegate)
-        for lost in ("portMappings", "bandwidth"):
-            config.pop(lost, None)
-        config |= pod.given
+        config = {k: v for k, v in config.items() if k not in lost} | dict(pod.given)
         try:
             pod.runtime.delete(
                 delegate.network,
@@ -337,6 +351,9 @@ def _set_default_route(pod: Attached, delegate: Delegate, gateways: Sequence[str
     rtnl = pod.sandbox.namespace.rtnl
     index = rtnl.index(delegate.interface)
     if index is None:
+        if gateways:
+            missing = "SetDefaultGW: Error getting link Link not found"
+            raise _no_gateway(pod, delegate, missing, "no plugin has made that interface")
         return
     messages = [
         requests.route(
@@ -361,14 +378,17 @@ def _set_default_route(pod: Attached, delegate: Delegate, gateways: Sequence[str
         except NetlinkError as error:
             failed = error
     if failed is not None:
-        raise PodError(
-            f"[{pod.name}/{pod.uid}]: error setting default gateway: "
-            f"{os.strerror(failed.errno).lower()}",
-            pod=pod.name,
-            reason="FailedCreatePodSandBox",
-            hint=f"network {delegate.name}: default-route {', '.join(gateways)} is not in reach "
-            f"of an address of {delegate.interface}",
-        ) from failed
+        told = f"default-route {', '.join(gateways)} is out of reach of the interface's addresses"
+        raise _no_gateway(pod, delegate, os.strerror(failed.errno).lower(), told) from failed
+
+
+def _no_gateway(pod: Attached, delegate: Delegate, why: str, told: str) -> PodError:
+    return PodError(
+        f"[{pod.name}/{pod.uid}]: error setting default gateway: {why}",
+        pod=pod.name,
+        reason="FailedCreatePodSandBox",
+        hint=f"network {delegate.name} as {delegate.interface}: {told}",
+    )
 
 
 def _failed(pod: Attached, delegate: Delegate, error: CniError | NetlinkError) -> PodError:

@@ -275,6 +275,22 @@ def test_a_failure_in_the_middle_takes_it_and_those_before_down_in_reverse(clust
     assert made.ip("net1") == ip_address("10.5.0.9")
 
 
+def test_undoing_knows_all_that_was_asked_for_and_deletion_only_part_of_it(cluster, recorder):
+    """Multus keeps neither bandwidth nor port mappings; the controller nothing at all."""
+    cluster.apply([recorded("all", *DECLARED), recorded("fails", fails=["ADD"])])
+    wanted = {"name": "all", **EVERYTHING}
+    with pytest.raises(PodError):
+        cluster.apply(pod("pod1", wanted, {"name": "fails"}))
+    add, undone, deleted = (c for c in recorder.calls if c["conf"]["name"] == "all")
+    assert undone["conf"]["runtimeConfig"] == add["conf"]["runtimeConfig"]
+    lost = set(add["conf"]["runtimeConfig"]) - set(deleted["conf"]["runtimeConfig"])
+    assert lost == {"bandwidth", "portMappings"}
+    (made,) = cluster.apply(pod("pod2", {**wanted, "cni-args": {"a": 1}}))
+    assert "args" in recorder.calls[-1]["conf"]
+    made.detach("net1")
+    assert not {"args", "runtimeConfig"} & set(recorder.calls[-1]["conf"])
+
+
 def test_a_failing_delete_does_not_keep_the_others(cluster, recorder):
     cluster.apply([recorded("a"), recorded("b", fails=["DEL"]), recorded("c")])
     (made,) = cluster.apply(pod("pod1", "a,b,c"))

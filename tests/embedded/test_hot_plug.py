@@ -120,6 +120,15 @@ def test_a_deleted_pod_leaves_nothing_of_what_was_attached(cluster, two):
     assert str(again.ip("net1")) == "10.5.0.9"
 
 
+def test_a_network_whose_definition_has_gone_cannot_be_detached(cluster, two):
+    b = two[1]
+    cluster.delete(network("lan"))
+    with pytest.raises(PodError, match=r"cannot find a network-attachment-definition \(lan\)"):
+        b.detach("net1")
+    assert [s.interface for s in b.network_status] == ["eth0", "net1"]
+    b.delete()
+
+
 def test_the_same_manifest_is_still_the_living_pod_and_another_still_an_error(cluster, two, lan):
     a = two[0]
     a.attach(lan.attach("10.1.1.1/24"))
