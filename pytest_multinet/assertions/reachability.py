@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pytest_multinet.assertions.failure import fail
 from pytest_multinet.assertions.identity import is_from, is_mac_of
 from pytest_multinet.assertions.patience import throughout, until
 from pytest_multinet.cluster.stack import NetworkStack, Target
 from pytest_multinet.diagnosis.finding import Finding
-from pytest_multinet.model.interface import ArpResult, ConnectResult, IPAddress, PingResult
+from pytest_multinet.model.interface import ArpResult, ConnectResult, PingResult
+
+Seen = TypeVar("Seen", PingResult, ArpResult, ConnectResult)
 
 
 def assert_ping(
@@ -44,21 +48,17 @@ def assert_ping(
         within: seconds to try for; ``None``: the cluster's ``timeout``.
     """
     __tracebackhide__ = True
-    tries: list[PingResult] = []
 
     def look() -> PingResult:
-        tries.append(
-            source.ping(
-                target,
-                interface=interface,
-                count=count,
-                size=size,
-                dont_fragment=dont_fragment,
-                version=version,
-                timeout=timeout,
-            )
+        return source.ping(
+            target,
+            interface=interface,
+            count=count,
+            size=size,
+            dont_fragment=dont_fragment,
+            version=version,
+            timeout=timeout,
         )
-        return tries[-1]
 
     def holds(seen: PingResult) -> bool:
         return (
@@ -67,21 +67,22 @@ def assert_ping(
             and is_from(target, source, seen.target, interface)
         )
 
-    patience = source.patience if within is None else within
-    seen = replace(
-        until(look, holds, patience),
-        attempts=len(tries),
-        total_sent=sum(t.sent for t in tries),
-        total_received=sum(t.received for t in tries),
-    )
-    if holds(seen):
-        return seen
+    def total(tries: Sequence[PingResult]) -> PingResult:
+        return replace(
+            tries[-1],
+            attempts=len(tries),
+            total_sent=sum(t.sent for t in tries),
+            total_received=sum(t.received for t in tries),
+        )
+
     replies = "an echo reply" if count == 1 else f"{count} of {count} echo replies"
-    raise fail(
-        f"{source.name} should reach {_named(target, seen)} by ping{_over(interface)}",
-        expected=f"{replies} within {patience:g} s" + (f", ttl {ttl}" if ttl is not None else ""),
-        seen=repr(seen),
-        diagnose=lambda: _why(source, target, seen.target, interface, seen),
+    return _Attempts(source, target, interface, within).until(
+        look,
+        holds,
+        total,
+        should=lambda named: f"reach {named} by ping{_over(interface)}",
+        expected=replies,
+        more=f", ttl {ttl}" if ttl is not None else "",
     )
 
 
@@ -121,11 +122,9 @@ def assert_arp(
 ) -> ArpResult:
     """Somebody answers for ``target`` on ``interface`` (ARP or ND), with ``mac`` if given."""
     __tracebackhide__ = True
-    tries: list[ArpResult] = []
 
     def look() -> ArpResult:
-        tries.append(source.arping(target, interface=interface, version=version, timeout=timeout))
-        return tries[-1]
+        return source.arping(target, interface=interface, version=version, timeout=timeout)
 
     def holds(seen: ArpResult) -> bool:
         return (
@@ -134,15 +133,13 @@ def assert_arp(
             and is_mac_of(target, seen.target, seen.mac)
         )
 
-    patience = source.patience if within is None else within
-    seen = replace(until(look, holds, patience), attempts=len(tries))
-    if holds(seen):
-        return seen
-    raise fail(
-        f"{source.name} should resolve {_named(target, seen)} on {interface}",
-        expected=f"an answer within {patience:g} s" + (f" from {mac.lower()}" if mac else ""),
-        seen=repr(seen),
-        diagnose=lambda: _why(source, target, seen.target, interface, seen),
+    return _Attempts(source, target, interface, within).until(
+        look,
+        holds,
+        lambda tries: replace(tries[-1], attempts=len(tries)),
+        should=lambda named: f"resolve {named} on {interface}",
+        expected="an answer",
+        more=f" from {mac.lower()}" if mac else "",
     )
 
 
@@ -183,34 +180,26 @@ def assert_connect(
 ) -> ConnectResult:
     """``source`` opens a TCP connection to ``target``, or gets an answer to a UDP datagram."""
     __tracebackhide__ = True
-    tries: list[ConnectResult] = []
 
     def look() -> ConnectResult:
-        tries.append(
-            source.connect(
-                target,
-                port,
-                protocol=protocol,
-                interface=interface,
-                version=version,
-                timeout=timeout,
-            )
+        return source.connect(
+            target,
+            port,
+            protocol=protocol,
+            interface=interface,
+            version=version,
+            timeout=timeout,
         )
-        return tries[-1]
 
     def holds(seen: ConnectResult) -> bool:
         return bool(seen) and is_from(target, source, seen.target, interface)
 
-    patience = source.patience if within is None else within
-    seen = replace(until(look, holds, patience), attempts=len(tries))
-    if holds(seen):
-        return seen
-    raise fail(
-        f"{source.name} should connect to {_named(target, seen)} {protocol}/{port}"
-        f"{_over(interface)}",
-        expected=f"an answer within {patience:g} s",
-        seen=repr(seen),
-        diagnose=lambda: _why(source, target, seen.target, interface, seen),
+    return _Attempts(source, target, interface, within).until(
+        look,
+        holds,
+        lambda tries: replace(tries[-1], attempts=len(tries)),
+        should=lambda named: f"connect to {named} {protocol}/{port}{_over(interface)}",
+        expected="an answer",
     )
 
 
@@ -247,16 +236,49 @@ def assert_no_connect(
     return replace(seen, attempts=looks)
 
 
-def _why(
-    source: NetworkStack,
-    target: Target,
-    address: IPAddress,
-    interface: str | None,
-    seen: PingResult | ArpResult | ConnectResult,
-) -> Finding | None:
-    from pytest_multinet.diagnosis.layers import diagnose_path
+@dataclass(frozen=True)
+class _Attempts:
+    """Probes from ``source`` to ``target`` until one is as wanted; ``within``: seconds."""
 
-    return diagnose_path(source, target, address, interface, seen)
+    source: NetworkStack
+    target: Target
+    interface: str | None
+    within: float | None
+
+    def until(
+        self,
+        look: Callable[[], Seen],
+        holds: Callable[[Seen], bool],
+        total: Callable[[Sequence[Seen]], Seen],
+        *,
+        should: Callable[[str], str],
+        expected: str,
+        more: str = "",
+    ) -> Seen:
+        """What the last probe saw, with a ``total`` of all; or the failure that explains it."""
+        __tracebackhide__ = True
+        tries: list[Seen] = []
+
+        def attempt() -> Seen:
+            tries.append(look())
+            return tries[-1]
+
+        patience = self.source.patience if self.within is None else self.within
+        until(attempt, holds, patience)
+        seen = total(tries)
+        if holds(seen):
+            return seen
+        raise fail(
+            f"{self.source.name} should {should(_named(self.target, seen))}",
+            expected=f"{expected} within {patience:g} s{more}",
+            seen=repr(seen),
+            diagnose=lambda: self._why(seen),
+        )
+
+    def _why(self, seen: PingResult | ArpResult | ConnectResult) -> Finding | None:
+        from pytest_multinet.diagnosis.layers import diagnose_path
+
+        return diagnose_path(self.source, self.target, seen.target, self.interface, seen)
 
 
 def _each(during: float) -> float:
