@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 from pytest_multinet.cluster import workload
@@ -60,6 +61,7 @@ def open_cluster(
     *,
     progress: Callable[[str], None] | None = None,
     share: Share | None = None,
+    artifacts: Path | None = None,
 ) -> EmbeddedCluster:
     """Build an embedded cluster, or fail and leave nothing.
 
@@ -67,6 +69,7 @@ def open_cluster(
         config: what it is to be.
         progress: called with a line for every stage that takes long.
         share: nothing is shared here: every worker has a cluster of its own.
+        artifacts: nothing is left here to be read.
 
     Raises:
         BackendUnavailable: namespaces cannot be made here; the message says what to do.
