@@ -35,7 +35,7 @@ parity: $(BIN)/.installed ## Compare embedded with a real kind cluster, and reco
 	rm -f tests/parity/verdicts.yaml
 	MULTINET_TEST_PARITY_RECORD=1 MULTINET_REQUIRE=kind $(BIN)/pytest tests/parity
 
-soak: $(BIN)/.installed ## Long runs: 1,000 seed runs, 200 kills, 24 on kind; prints a summary
+soak: $(BIN)/.installed ## Long runs: 1,000 seed runs, 200 kills, 32 on kind; prints a summary
 	$(BIN)/python -m tests.soak
 
 test: $(BIN)/.installed ## Every test that can run here; names what it skipped

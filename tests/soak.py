@@ -1,7 +1,7 @@
 """Long runs, outside of CI's patience: `make soak` prints their summary.
 
 ``python -m tests.soak [seeds] [kills] [kind]``: by default all: 1,000 seed runs, 200 kills on
-embedded, 24 on kind, which take about half an hour.
+embedded, 32 on kind, which take about half an hour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .embedded.crash import kill_once
 from .kind.crash import kill_once as kill_once_on_kind
 
 SEED = Path(__file__).parent / "data" / "seed"
-RUNS, KILLS, KIND_KILLS, PINGS = 1000, 200, 24, 3
+RUNS, KILLS, KIND_KILLS, PINGS = 1000, 200, 32, 3
 
 
 def seeds() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.embedded.crash import what_is_left
+from tests.embedded.crash import family_of, what_is_left
 
 SUITE = """
 import os
@@ -37,7 +38,8 @@ def built(multinet_cluster):
     TOLD.joinpath("set-up").touch()
     return multinet_cluster
 
-def test_it(built, macvlan_network, multinet_pod):
+@pytest.mark.parametrize("number", range(2))
+def test_it(built, macvlan_network, multinet_pod, number):
     one, two = (macvlan_network.attach(f"10.1.1.{n}/24") for n in (1, 2))
     pods = multinet_pod.batch({
         "pod1": {"node": "worker", "networks": one},
@@ -68,7 +70,11 @@ VICTIMS: Mapping[str, tuple[signal.Signals, ...]] = {
     "SIGINT": (signal.SIGINT,),
     "SIGINT twice": (signal.SIGINT, signal.SIGINT),
     "node removed": (),
+    "controller": (signal.SIGKILL,),
+    "worker": (),
 }
+SHARED = ("controller", "worker")  # of two workers that share the cluster
+_LOCKS = (".lock", ".making")  # they stay, empty of meaning: removing a lock is a race
 _OURS = ("MULTINET_", "PYTEST_")  # variables that would change the run
 _START, _END = 300.0, 180.0  # seconds
 
@@ -122,7 +128,7 @@ class Traces:
         """What there is, by kind."""
         self.note_volumes()
         state = self._folder / "state" / "pytest-multinet"
-        files = [p for p in state.rglob("*") if p.is_file() and p.suffix != ".lock"]
+        files = [p for p in state.rglob("*") if p.is_file() and p.suffix not in _LOCKS]
         files += [p for p in (self._folder / "tmp").iterdir() if "pytest-of-" not in p.name]
         networks = {
             name
@@ -149,7 +155,7 @@ class Traces:
 def kill_once(seed: int, name: str = "multinet-crash") -> Kill:
     """Start a run on kind, end it at a random moment, let it be reaped, count what is left.
 
-    The phase and the victim follow from ``seed``: any 24 in a row have every pair of them.
+    The phase and the victim follow from ``seed``: any 32 in a row have every pair of them.
     """
     with tempfile.TemporaryDirectory(prefix="multinet-crash-") as folder:
         return _kill_once(seed, name, Path(folder))
@@ -165,7 +171,9 @@ def _kill_once(seed: int, name: str, folder: Path) -> Kill:
     for place in ("state", "tmp", "told"):
         (folder / place).mkdir()
     traces = Traces(name, folder, tag)
-    run = _pytest(folder, name, tag, SUITE, pings=1 if phase == "tear-down" else 60)
+    workers = ["-n2"] if victim in SHARED else []
+    pings = 1 if phase == "tear-down" else 60
+    run = _pytest(folder, name, tag, SUITE, *workers, pings=pings)
     try:
         _await(phase, folder, run)
         time.sleep(random.Random(seed).random() * PHASES[phase])
@@ -173,6 +181,8 @@ def _kill_once(seed: int, name: str, folder: Path) -> Kill:
         phase = _phase_of(folder, run)
         if victim == "node removed":
             _remove_a_node(name)
+        if victim == "worker":
+            _kill_a_worker(run.pid)
         for number in VICTIMS[victim]:
             run.send_signal(number)
             time.sleep(0.3)
@@ -215,6 +225,14 @@ def _remove_a_node(name: str) -> None:
         subprocess.run(["docker", "rm", "-f", "-v", identifier], check=False, capture_output=True)
 
 
+def _kill_a_worker(controller: int) -> None:
+    for pid in family_of(controller)[1:]:
+        with contextlib.suppress(OSError):
+            if b"execnet" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+                return
+
+
 def _gc(folder: Path, tag: str) -> str:
     code = "import sys; from pytest_multinet.cli import main; sys.exit(main(['gc']))"
     run = subprocess.run(
@@ -236,13 +254,14 @@ def _next_run(folder: Path, name: str, tag: str) -> str:
 
 
 def _pytest(
-    folder: Path, name: str, tag: str, suite: str, *, pings: int = 0
+    folder: Path, name: str, tag: str, suite: str, *arguments: str, pings: int = 0
 ) -> subprocess.Popen[str]:
     (folder / "test_it.py").write_text(suite)
     plugins = os.environ.get("MULTINET_CNI_PLUGINS")
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--multinet-backend=kind"]
     argv += [f"--multinet-cluster-name={name}", "--multinet-artifacts=off"]
     argv += [f"--multinet-cni-plugins={plugins}"] if plugins else []
+    argv += arguments
     return subprocess.Popen(
         argv,
         cwd=folder,
