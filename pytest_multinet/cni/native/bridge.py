@@ -17,7 +17,8 @@ from pytest_multinet.cni.native.forwarding import enable_forwarding
 from pytest_multinet.cni.native.interface_delete import delete_interface
 from pytest_multinet.cni.native.interface_setup import Step, carry_out
 from pytest_multinet.cni.native.links import Link
-from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, quoted, words
+from pytest_multinet.cni.native.plugin import Call, Plugin, quoted, words
+from pytest_multinet.cni.native.requested_mac import args_mac, runtime_mac
 from pytest_multinet.cni.native.sysctl import sysctls, try_sysctls
 from pytest_multinet.cni.native.veth import Pair
 from pytest_multinet.cni.result import IPConfig, Result, ResultInterface, ResultRoute
@@ -333,13 +334,8 @@ class Bridge(Plugin):
         return replace(result, interfaces=interfaces, dns=self.dns or result.dns)
 
     def _asked_mac(self, call: Call) -> str:
-        mac = ""
-        if call.args:
-            mac = load_args(call.args, ("MAC",)).get("MAC", "")
-        mac = self._mac or mac
-        if call.runtime_config:
-            mac = Conf(call.runtime_config, "", path="runtimeConfig").text("mac") or mac
-        return mac
+        runtime, asked = runtime_mac(call), args_mac(call)
+        return runtime or self._mac or asked
 
     def _check_bridge(self, node: HeldNamespace, interface: ResultInterface) -> LinkInfo:
         info = _check_link(node, interface, in_sandbox=False)

@@ -10,7 +10,8 @@ from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.default_route import default_route_interface
 from pytest_multinet.cni.native.interface_delete import delete_interface
 from pytest_multinet.cni.native.links import Link
-from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, parse_mac, quoted
+from pytest_multinet.cni.native.plugin import Call, Plugin, parse_mac, quoted
+from pytest_multinet.cni.native.requested_mac import requested_mac, runtime_mac
 from pytest_multinet.cni.result import Result, ResultInterface
 from pytest_multinet.errors import CniError, NetlinkError
 from pytest_multinet.model.nad import NetworkConf
@@ -34,8 +35,9 @@ class Macvlan(Plugin):
 
     def add(self, call: Call) -> Result:
         """Create the macvlan, then configure it."""
+        runtime_mac(call)  # decoded before all else
         name, master = self._master(call)
-        mac = self._mac(call)
+        mac = requested_mac(call, self.mac)
         link = self._create(call, name, master, mac)
         interface = ResultInterface(call.ifname, link.mac, call.sandbox.path)
         namespace = call.sandbox.namespace
@@ -74,8 +76,7 @@ class Macvlan(Plugin):
 
     def delete(self, call: Call) -> None:
         """Release the addresses, delete the macvlan; what ADD could not decode is refused too."""
-        prefix = self.told_by("DEL", "failed to load netconf: ")
-        Conf(call.runtime_config, "", path="runtimeConfig", prefix=prefix).text("mac")
+        runtime_mac(call, self.told_by("DEL", "failed to load netconf: "))
         if self.ipam_type:
             call.delegation.delete(self.ipam_type, call)
         delete_interface(call)
@@ -89,8 +90,9 @@ class Macvlan(Plugin):
 
     def check(self, call: Call) -> None:
         """Compare mode, MAC, addresses and routes."""
+        runtime_mac(call)
         name, _ = self._master(call)
-        self._mac(call)
+        requested_mac(call, self.mac)
         if self.ipam_type:
             call.delegation.check(self.ipam_type, call)
         result = interface_check.previous(call, "required prevResult missing")
@@ -129,15 +131,6 @@ class Macvlan(Plugin):
 
     def _below(self, call: Call) -> HeldNamespace:
         return call.sandbox.namespace if self.master_in_container else call.host.namespace
-
-    def _mac(self, call: Call) -> str:
-        mac = self.mac
-        if call.args:
-            mac = load_args(call.args, ("MAC",)).get("MAC") or mac
-        if call.runtime_config:
-            runtime = Conf(call.runtime_config, "", path="runtimeConfig")
-            mac = runtime.text("mac") or mac
-        return mac
 
     def _known_mode(self) -> str:
         mode = self.mode or "bridge"

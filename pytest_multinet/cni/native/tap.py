@@ -14,7 +14,8 @@ from pytest_multinet.cni.native import interface_check, interface_setup, links
 from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.interface_delete import delete_interface
 from pytest_multinet.cni.native.links import Link
-from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, parse_mac, words
+from pytest_multinet.cni.native.plugin import Call, Plugin, parse_mac, words
+from pytest_multinet.cni.native.requested_mac import requested_mac
 from pytest_multinet.cni.native.sysctl import try_sysctls
 from pytest_multinet.cni.result import Result, ResultInterface
 from pytest_multinet.errors import CniError, NeedsCapability, NetlinkError
@@ -49,7 +50,7 @@ class Tap(Plugin):
 
     def add(self, call: Call) -> Result:
         """Create the device, then configure it."""
-        mac = self._mac(call)
+        mac = requested_mac(call, self.mac)
         namespace, name = call.sandbox.namespace, call.ifname
         link = self._create(namespace, name, mac)
         interface = ResultInterface(name, link.mac, call.sandbox.path)
@@ -74,7 +75,7 @@ class Tap(Plugin):
 
     def check(self, call: Call) -> None:
         """Compare addresses and routes."""
-        self._mac(call)
+        requested_mac(call, self.mac)
         if self.ipam_type:
             call.delegation.check(self.ipam_type, call)
         result = interface_check.previous(call)
@@ -83,18 +84,10 @@ class Tap(Plugin):
 
     def delete(self, call: Call) -> None:
         """Release the addresses, delete the device."""
-        self._mac(call)
+        requested_mac(call, self.mac)
         if self.ipam_type:
             call.delegation.delete(self.ipam_type, call)
         delete_interface(call)
-
-    def _mac(self, call: Call) -> str:
-        mac = self.mac
-        if call.args:
-            mac = load_args(call.args, ("MAC",)).get("MAC") or mac
-        if call.runtime_config:
-            mac = Conf(call.runtime_config, "", path="runtimeConfig").text("mac") or mac
-        return mac
 
     def _create(self, namespace: HeldNamespace, name: str, mac: str) -> Link:
         """The device under its name; where that is taken, the real plugin takes that link."""

@@ -12,7 +12,8 @@ from typing import TypeVar
 from pytest_multinet.cni.native import links
 from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.links import ALLMULTI, Link
-from pytest_multinet.cni.native.plugin import Call, Plugin, load_args, parse_mac, quoted, words
+from pytest_multinet.cni.native.plugin import Call, Plugin, parse_mac, quoted, words
+from pytest_multinet.cni.native.requested_mac import requested_mac
 from pytest_multinet.cni.native.sysctl import sysctls
 from pytest_multinet.cni.result import Result
 from pytest_multinet.errors import CniError, NetlinkError
@@ -136,12 +137,7 @@ class Tuning(Plugin):
         return posixpath.join(self._data_dir, f"{call.container_id}_{call.ifname}.json")
 
     def _wanted(self, call: Call) -> Attributes:
-        mac = self._mac
-        if call.args:
-            mac = load_args(call.args, ("MAC",)).get("MAC") or mac
-        if call.runtime_config:
-            runtime = Conf(call.runtime_config, "", path="runtimeConfig")
-            mac = runtime.text("mac") or mac
+        mac = requested_mac(call, self._mac)
         if self._args_mac is not None:
             mac = self._args_mac
         return replace(self._attributes, mac=mac) if mac else self._attributes
