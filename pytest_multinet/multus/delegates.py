@@ -254,8 +254,8 @@ def _delete(
 ) -> list[MultinetError]:
     errors: list[MultinetError] = []
     for delegate in reversed(delegates):
-        config = _runtime_config(pod, delegate)
-        config = {k: v for k, v in config.items() if k not in lost} | dict(pod.given)
+        known = {k: v for k, v in _runtime_config(pod, delegate).items() if k not in lost}
+        config = {**pod.given, **known}
         try:
             pod.runtime.delete(
                 delegate.network,
