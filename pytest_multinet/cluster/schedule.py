@@ -1,7 +1,7 @@
 """Which node a pod runs on, where no scheduler of Kubernetes decides it.
 
-The rules are the scheduler's: taints, ``nodeSelector``, affinity between pods and nodes and among
-pods, host ports; of the nodes that are left, the one that most wishes speak for, then the one with the fewest
+The rules are the scheduler's: taints, ``nodeSelector``, host ports, affinity to nodes and among
+pods; of the nodes that are left, the one that most wishes speak for, then the one with the fewest
 pods.  What a pod asks for in CPU or memory counts for nothing.
 """
 
