@@ -340,7 +340,8 @@ class HeldNamespace(Namespace):
         Args:
             name: of the device; it must be free.
             flags: IFF_TAP and what else TUNSETIFF takes (linux/if_tun.h).
-            owner: user id of who may open it; ``group``: likewise.
+            owner: user id of who may open it.
+            group: group id, likewise.
 
         Raises:
             NetlinkError: the kernel refused, or ``/dev/net/tun`` cannot be opened.
