@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pytest_multinet.session.ledger import Claim, Ledger, Record, now
 if TYPE_CHECKING:
     from pytest_multinet.cluster.base import Cluster
     from pytest_multinet.cluster.share import Ended
+    from pytest_multinet.model.topology import ClusterConfig
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,32 @@ def _id_for(wanted: str, folder: str, resources: Mapping[str, Any], ledger: Ledg
         if record.id == wanted and record.folder == folder:
             take_down(record, ledger)
     return ledger.free_id(wanted)
+
+
+def kept_for(backend: str, config: ClusterConfig, folder: Path) -> Record | None:
+    """The environment of that name that a run in the same folder has kept in its own process.
+
+    Kind knows its kept clusters itself: their names are the machine's, whatever the folder.
+    """
+    for record in Ledger().kept():
+        if record.owner is not None and (record.backend, record.cluster, record.folder) == (
+            backend,
+            config.name,
+            str(folder),
+        ):
+            return record
+    return None
+
+
+def differences(record: Record, config: ClusterConfig) -> str:
+    """In what a kept environment differs from a configuration; empty where it does not."""
+    wanted = json.loads(json.dumps(config.to_dict(), default=str))
+    kept = record.specification
+    return ", ".join(
+        f"{key}: {kept.get(key)!r} was kept, {value!r} is wanted"
+        for key, value in wanted.items()
+        if kept.get(key) != value
+    )
 
 
 def attach(record: Record) -> Attached:

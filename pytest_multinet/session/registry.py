@@ -24,12 +24,16 @@ from pytest_multinet.session.backend import (
 from pytest_multinet.session.keep import (
     Kept,
     claim_cluster,
+    differences,
     forget_cluster,
     keep_cluster,
     keep_shared,
+    kept_for,
     left_in,
     shared_backends,
+    take_down,
 )
+from pytest_multinet.session.ledger import Ledger
 from pytest_multinet.session.settings import DEFAULT
 from pytest_multinet.session.timeline import Timeline
 
@@ -194,6 +198,7 @@ class Registry:
         try:
             choice = self.choice
             with self.timeline.stage("cluster"):
+                taken_over = self._take_over(choice.backend, config)
                 cluster = open_chosen(
                     choice,
                     config,
@@ -204,9 +209,29 @@ class Registry:
         except MultinetError as error:
             self._failed[config.digest] = error
             raise
+        cluster.attached = cluster.attached or taken_over
         cluster.search_path = self._search_path
         cluster.progress = self.progress
         return cluster
+
+    def _take_over(self, backend: str, config: ClusterConfig) -> bool:
+        """Put this run's environment in the place of an equal one that was kept in this folder.
+
+        As on kind, what the former run had made goes; nodes are quicker built than cleaned.
+        """
+        kept = None if self.worker else kept_for(backend, config, self.root)
+        if kept is None:
+            return False
+        different = differences(kept, config)
+        if different:
+            self.progress(
+                f"the kept environment {kept.id} stays as it is and this run builds its own: "
+                f"{different}; 'multinet down {kept.id}' ends it"
+            )
+            return False
+        take_down(kept, Ledger())
+        self.progress(f"takes the place of the kept environment {kept.id}, and is kept too")
+        return True
 
     def _claim(self, cluster: Cluster) -> Claim | None:
         """Write down that this run uses the cluster; without a state folder it goes unlisted."""

@@ -133,6 +133,65 @@ def test_next_run_replaces_what_the_last_one_kept(
     assert not Owner(**first["owner"]).alive
 
 
+def test_next_run_takes_the_place_of_an_equal_kept_environment(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    (first,) = json.loads(multinet("ls", "--json").stdout)
+    result = run()  # what was kept stays kept
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "multinet: takes the place of the kept environment multus-cluster, and is kept too",
+            "kept: *multus-cluster on embedded, 3 nodes, 2 pods",
+        ]
+    )
+    (second,) = json.loads(multinet("ls", "--json").stdout)
+    assert (first["id"], first["digest"]) == (second["id"], second["digest"])
+    assert not Owner(**first["owner"]).alive
+    assert multinet("exec", "pod1", "--", "true").returncode == 0
+
+
+def test_next_run_can_end_what_was_kept(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    monkeypatch.setenv("MULTINET_KEEP", "no")
+    run().assert_outcomes(passed=1)
+    assert multinet("ls").stdout == NOTHING
+
+
+def test_next_run_says_how_a_kept_environment_differs_and_leaves_it(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    (first,) = json.loads(multinet("ls", "--json").stdout)
+    result = run("--multinet-nodes=4")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "multinet: the kept environment multus-cluster stays as it is and this run builds its "
+            "own: nodes: 3 was kept, 4 is wanted; 'multinet down multus-cluster' ends it"
+        ]
+    )
+    assert json.loads(multinet("ls", "--json").stdout) == [first]
+    assert Owner(**first["owner"]).alive
+
+
+def test_workers_leave_a_kept_environment_alone(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    pytest.importorskip("xdist")
+    pytester.makepyfile(SUITE)
+    run("--multinet-keep").assert_outcomes(passed=1)
+    (first,) = json.loads(multinet("ls", "--json").stdout)
+    run("-n", "1").assert_outcomes(passed=1)
+    assert json.loads(multinet("ls", "--json").stdout) == [first]
+
+
 def test_environment_before_a_change_of_configuration_is_not_kept(
     pytester: pytest.Pytester, run: Run, multinet: Multinet
 ) -> None:

@@ -108,9 +108,17 @@ def test_up_does_not_replace_what_is_kept_for_the_folder(
     refused = multinet("up")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "multinet down multus-cluster" in refused.stderr
-    pytester.makepyfile("def test_it(kind_cluster): pass")
-    run().assert_outcomes(passed=1)  # a run has a cluster of its own
     assert json.loads(multinet("ls", "--json").stdout) == [first]
+
+
+def test_a_later_run_takes_the_place_of_what_up_made(
+    pytester: pytest.Pytester, run: Run, multinet: Multinet
+) -> None:
+    assert multinet("up").returncode == 0
+    pytester.makepyfile("def test_it(multinet_pod): multinet_pod('pod1')")
+    run().assert_outcomes(passed=1)
+    (kept,) = json.loads(multinet("ls", "--json").stdout)
+    assert [pod["name"] for pod in kept["description"]["pods"]] == ["pod1"]
 
 
 @pytest.mark.parametrize(
