@@ -358,6 +358,10 @@ class ExecStream:
 
     def close(self) -> None:
         """Close the streams; the program is not ended by that."""
+        # From Python 3.13 on, a response complains when its stream was closed beneath it.
+        response: Any = getattr(self._raw, "_response", None)
+        if response is not None:
+            response.close()
         self._raw.close()
         self._socket.close()
 
