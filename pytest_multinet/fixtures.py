@@ -78,8 +78,7 @@ def _share(worker: Mapping[str, Any], settings: Settings) -> Share | None:
     from pytest_multinet.cluster.owner import Owner
     from pytest_multinet.cluster.share import Share
 
-    number = int(worker["workerid"].lstrip("gw"))
-    return Share(Owner(*worker[RUN]), number, isolated=settings.isolation != "none")
+    return Share(Owner(*worker[RUN]), worker["workerid"], settings.isolation != "none")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from pytest_multinet.model.flow import Announcement, Flow
 from pytest_multinet.model.interface import IPAddress, PingResult
 from pytest_multinet.model.throughput import Throughput
 from pytest_multinet.probe.capture import Capture
-from pytest_multinet.probe.local import LocalProber
 
 _HEADERS = {4: 28, 6: 48}  # IP and ICMP before the payload of an echo request
 _SHOWN = 8
@@ -200,15 +199,13 @@ def throughput(
     """
     from pytest_multinet.probe.throughput import stream
 
-    near, far = source.prober, target.prober
-    if not isinstance(near, LocalProber) or not isinstance(far, LocalProber):
+    near, far = source.prober.opened(interface), target.prober.opened(interface)
+    if near is None or far is None:
         reason = f"the namespaces of {source.name} and {target.name} cannot be opened from here"
         raise NeedsCapability("throughput", reason)
     address = source.resolve(target, interface, version)
     try:
-        count, took = stream(
-            near.namespace, far.namespace, address, interface=interface, seconds=seconds
-        )
+        count, took = stream(near[0], far[0], address, interface=near[1], seconds=seconds)
     except OSError as error:
         raise ExecFailed(
             f"{source.name} cannot send to {target.name} ({address}): {error}"
@@ -227,14 +224,14 @@ def assert_no_duplicate_address(
     __tracebackhide__ = True
     from pytest_multinet.probe.duplicate import holders
 
-    prober = stack.prober
-    if not isinstance(prober, LocalProber):
+    opened = stack.prober.opened(interface)
+    if opened is None:
         raise NeedsCapability(
             "packet", f"the namespace of {stack.name} cannot be opened from here"
         )
     own = stack.interface(interface)
     for address in own.addresses:
-        found = holders(prober.namespace, interface, own.mac, address.ip, during)
+        found = holders(opened[0], opened[1] or interface, own.mac, address.ip, during)
         if found:
             raise fail(
                 f"{stack.name} should have {address.ip} on {interface} alone",

@@ -134,6 +134,14 @@ class Cluster(ABC):
         """How Multus stands on each node; none where it is built in."""
         return ()
 
+    def real_namespace(self, given: str) -> str:
+        """The Kubernetes namespace that stands for a given one: the same, unless workers share."""
+        return given
+
+    def real_command(self, command: str) -> str:
+        """A command that a message gives, as it shows what is meant."""
+        return command
+
     @property
     def kubeconfig(self) -> Path:
         """Path of this cluster's own kubeconfig file."""

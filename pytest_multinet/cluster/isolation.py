@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -41,13 +41,19 @@ class Isolation:
 
     Attributes:
         names: names of links and bridges as given, each with the kernel's.
+        configurations: names of CNI configurations as given, each with the real one.
+        note: called with the kernel's name of a link or bridge, and this worker's number.
+        of_workers: the kernel's names of all workers' links and bridges, each with its worker.
     """
 
     def __init__(self, worker: int) -> None:
         self.worker = worker
-        self.suffix = f"-w{worker}" if worker else ""
+        self.suffix = _suffix(worker)
         self.namespace = _NAMESPACE + self.suffix
         self.names: dict[str, str] = {}
+        self.configurations: dict[str, str] = {}
+        self.note: Callable[[str, int], None] = lambda name, worker: None
+        self.of_workers: Callable[[], Mapping[str, int]] = dict[str, int]
 
     # --- names ------------------------------------------------------------------------------
 
@@ -65,19 +71,28 @@ class Isolation:
                 f"name ({_TURN_OFF})"
             )
         self.names[given] = name
+        self.note(name, self.worker)
         return name
 
     def link(self, config: LinkConfig) -> LinkConfig:
         """A link as it is on the nodes."""
         return replace(config, name=self.kernel_name(config.name))
 
-    def given_name(self, name: str) -> str | None:
-        """The name that a test gave an interface of a node; ``None``: it is another worker's."""
-        for given, own in self.names.items():
-            if name == own:
-                return given
-        taken = name in self.names or re.search(r"-w\d+$", name) is not None
-        return None if taken else name
+    def naming(self) -> Callable[[str], str | None]:
+        """From an interface of a node to the name that a test gave it.
+
+        ``None`` is what it answers for a link or bridge of another worker.
+        """
+        given = {own: name for name, own in self.names.items()}
+        others = {name for name, worker in self.of_workers().items() if worker != self.worker}
+        return lambda name: None if name in others else given.get(name, name)
+
+    def _is_a_link(self, name: object) -> bool:
+        """Whether a name means a link: this worker's, or that of another one here."""
+        if name in self.names:
+            return True
+        others = self.of_workers().items()
+        return any(name == own.removesuffix(_suffix(worker)) for own, worker in others)
 
     def namespace_manifest(self) -> dict[str, Any]:
         """This worker's Kubernetes namespace."""
@@ -113,7 +128,23 @@ class Isolation:
 
     def text(self, text: str) -> str:
         """A message of the API server as if this worker were alone."""
-        return text.replace(self.namespace, _NAMESPACE) if self.suffix else text
+        for given, real in self._real().items():
+            text = _word(real).sub(given, text)
+        return text
+
+    def command(self, text: str) -> str:
+        """A command that a message gives, so that it shows what is this worker's."""
+        if not self.suffix:
+            return text
+        text = re.sub(r"kubectl (?!-n )(?!.*? -A)", f"kubectl -n {_NAMESPACE} ", text)
+        for given, real in self._real().items():
+            text = _word(given).sub(real, text)
+        return text
+
+    def _real(self) -> dict[str, str]:
+        if not self.suffix:
+            return {}
+        return {_NAMESPACE: self.namespace, **self.configurations, **self.names}
 
     def outward(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """A manifest as it goes to the API server; what is changed is kept in annotations."""
@@ -134,11 +165,7 @@ class Isolation:
         if annotations:
             metadata["annotations"] = annotations
         out["metadata"] = metadata
-        template = mapping(out, "spec", "template")
-        if "spec" in template:
-            inside = self.outward({"metadata": mapping(template, "metadata")})
-            out["spec"] = {**out["spec"], "template": {**template, **inside}}
-        return out
+        return _with_templates(out, self.outward)
 
     def inward(self, answer: dict[str, Any]) -> dict[str, Any]:
         """An object or list of the API server under the given names."""
@@ -156,7 +183,7 @@ class Isolation:
             out["message"] = self.text(str(answer.get("message") or ""))
             if about.get("namespace") == self.namespace:
                 out["involvedObject"] = {**about, "namespace": _NAMESPACE}
-        return out
+        return _with_templates(out, self.inward)
 
     def is_mine(self, thing: Mapping[str, Any]) -> bool:
         """Whether an object is not another worker's."""
@@ -224,7 +251,8 @@ class Isolation:
         config = cast("dict[str, Any]", config)
         name = _key(config, "name")
         if isinstance(config.get(name, ""), str):
-            config[name] = (config.get(name) or network) + self.suffix
+            given = str(config.get(name) or network)
+            config[name] = self.configurations[given] = given + self.suffix
         plugins: Any = config.get(_key(config, "plugins"), [config])
         for plugin in cast("list[Any]", plugins) if isinstance(plugins, list) else []:
             if isinstance(plugin, dict):
@@ -237,10 +265,32 @@ class Isolation:
             given = plugin.get(key) or _DEFAULT_BRIDGE
             if isinstance(given, str):
                 plugin[key] = self.kernel_name(given)
+        if plugin.get(_key(plugin, "linkincontainer")) is True:
+            return  # the master is one of the pod's interfaces
         for wanted in ("master", "device"):
             key = _key(plugin, wanted)
-            if plugin.get(key) in self.names:
-                plugin[key] = self.names[plugin[key]]
+            if self._is_a_link(plugin.get(key)):
+                plugin[key] = str(plugin[key]) + self.suffix
+
+
+def _with_templates(
+    thing: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """A workload whose pod template, or job template, is changed too."""
+    spec = mapping(thing, "spec")
+    for key in ("template", "jobTemplate"):
+        template = mapping(spec, key)
+        if "spec" in template:
+            spec = {**spec, key: change({"metadata": {}, **template})}
+    return {**thing, "spec": spec} if spec else thing
+
+
+def _suffix(worker: int) -> str:
+    return f"-w{worker}" if worker else ""
+
+
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])")
 
 
 def _original(annotation: str) -> str:

@@ -95,6 +95,11 @@ def open_cluster(
         there = _existing(engine, folder)
         record = folder.read()
         cluster = None
+        digest = _digest(kind_config.specification(config))
+        if share and record and (record.state, record.digest) == ("failed", digest):
+            raise ClusterError(
+                f"another worker could not make cluster {record.name}: {record.error}"
+            )
         if record is not None and (
             _is_shared(record, share) or (record.state == "kept" and reuse)
         ):
@@ -135,15 +140,9 @@ def _turn(
 
 
 def _is_shared(record: Record, share: Share | None) -> bool:
-    """Whether another worker of the run has made the cluster.
-
-    Raises:
-        ClusterError: it tried, and failed.
-    """
+    """Whether another worker of the run has made the cluster."""
     if share is None or record.run != share.run:
         return False
-    if record.state == "failed":
-        raise ClusterError(f"another worker could not make cluster {record.name}: {record.error}")
     return record.state == "ready"
 
 
@@ -162,21 +161,29 @@ def end_run(
     for record in records(root):
         if record.run != run:
             continue
-        with ExitStack() as stack:
-            folder = RecordFolder(root, record.name, run)
-            stack.callback(folder.release)
-            if record.state == "ready" and keep(record.reused):
-                record.state, record.run = "kept", None
-                folder.write(record)
-                ended.append(Ended(record.name, {"name": record.name, "state": str(root)}))
-                continue
-            try:
-                _remove(folder)
-            except MultinetError as error:
-                ended.append(Ended(record.name, None, str(error)))
-            else:
-                ended.append(Ended(record.name, None))
+        try:
+            kept = _end_shared(root, record, keep=keep)
+        except (MultinetError, OSError) as error:
+            ended.append(Ended(record.name, None, str(error)))
+        else:
+            ended.append(Ended(record.name, kept))
     return ended
+
+
+def _end_shared(
+    root: Path, record: Record, *, keep: Callable[[bool], bool]
+) -> dict[str, Any] | None:
+    """What reaches it where it is kept, ``None``: it is gone."""
+    folder = RecordFolder(root, record.name, record.run)
+    try:
+        if record.state != "ready" or not keep(record.reused):
+            _remove(folder)
+            return None
+        record.state, record.run = "kept", None
+        folder.write(record)
+        return {"name": record.name, "state": str(root), "id": record.name}
+    finally:
+        folder.release()
 
 
 def _remove(folder: RecordFolder) -> None:
@@ -272,6 +279,11 @@ def _attach(
     if not record.nodes or set(record.nodes.values()) - running:
         gone = [n for n, i in record.nodes.items() if i not in running] or ["all nodes"]
         names = ", ".join(gone)
+        if joins and not folder.alone:
+            raise ClusterError(
+                f"node {names} of cluster {config.name}, which other workers use, is stopped or "
+                f"gone; 'docker start {gone[0]}' starts it again"
+            )
         stages.progress(
             f"the {'shared' if joins else 'kept'} cluster {config.name} is not whole ({names} "
             "stopped or gone); making a new one"
@@ -337,7 +349,7 @@ class KindCluster(KubernetesCluster):
         self.engine = engine
         self._share = share
         self.shared = share is not None
-        self._isolation = Isolation(share.worker) if share and share.isolated else None
+        self._isolation = Isolation(share.number) if share and share.isolated else None
         self.record = record
         self.timeline = stages
         self.progress = stages.progress
@@ -401,10 +413,10 @@ class KindCluster(KubernetesCluster):
         self._open_api()
         if self._share is not None:
             self._boot.settle()
-        self.record.state = "ready"
-        self._write()
         if self.config.disable_default_cni and self.config.default_cni is not None:
             self._install_default_network()
+        self.record.state = "ready"
+        self._write()
         if self._share is not None:
             self._let_others_in()
 
@@ -415,12 +427,23 @@ class KindCluster(KubernetesCluster):
         isolation = self._isolation
         if isolation is None:
             return
+        isolation.note, isolation.of_workers = self._note_name, self._names_of_workers
         self.kube.isolation = isolation
         for node in self._nodes:
             node.isolation = isolation
         if isolation.suffix:
             self.kube.apply(isolation.namespace_manifest())
             self._await_account(self.namespace)
+
+    def _note_name(self, name: str, worker: int) -> None:
+        with self._writing:
+            if self.record.names.get(name) != worker:
+                self.record.names[name] = worker
+                self._write()
+
+    def _names_of_workers(self) -> Mapping[str, int]:
+        record = self._folder.read()
+        return {} if record is None else record.names
 
     def _architecture(self) -> str:
         image = kind_config.node_images(self.config)[0]
@@ -547,6 +570,8 @@ class KindCluster(KubernetesCluster):
             self._write()
             return
         self._finish_cleaning()
+        self.record.names.clear()
+        self._write()
         self.record.run, self.record.reused = self._share.run, True
         self._let_others_in()
 
@@ -720,6 +745,14 @@ class KindCluster(KubernetesCluster):
                 self._write()
         return self._multus
 
+    def service_of_the_api(self) -> dict[str, Any]:
+        """The service ``kubernetes``, which is in ``default`` whatever a worker calls so."""
+        kube = KubeApi(self._folder.kubeconfig)
+        try:
+            return kube.get("/api/v1/namespaces/default/services/kubernetes")
+        finally:
+            kube.close()
+
     def await_multus_parts(self) -> None:
         """Wait for what Multus needs on the nodes: its image and the CNI plugins."""
         if self.attached:
@@ -793,7 +826,9 @@ class KindCluster(KubernetesCluster):
             self._boot.cancel()
             self._delete()
             if share is not None and isinstance(why, MultinetError):
-                self._folder.write(Record(self.name, "failed", run=share.run, error=str(why)))
+                digest = self.record.digest
+                failed = Record(self.name, "failed", digest, run=share.run, error=str(why))
+                self._folder.write(failed)
         except MultinetError as error:
             self.progress(f"could not remove what was left of {self.name}: {error}")
         finally:

@@ -76,7 +76,7 @@ class KindMultus(Multus):
             documents = install.with_isolation(documents, config.global_namespaces)
         with self._cluster.timeline.stage("apply Multus"):
             if config.multus_manifest is None and config.multus_mode == "thin":
-                service = self._cluster.kube.get("/api/v1/namespaces/default/services/kubernetes")
+                service = self._cluster.service_of_the_api()
                 documents = install.with_service_address(documents, service["spec"]["clusterIP"])
             for document in install.in_order(documents):
                 self._cluster.kube.apply(document.data, install.NAMESPACE)

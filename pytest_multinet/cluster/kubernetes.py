@@ -313,6 +313,11 @@ class KubernetesCluster(Cluster):
         isolation = self.kube.isolation
         return given if isolation is None else isolation.real_namespace(given)
 
+    def real_command(self, command: str) -> str:
+        """A command as it shows what is meant: with real names, where workers share."""
+        isolation = self.kube.isolation
+        return command if isolation is None else isolation.command(command)
+
     def multus_is_back(self) -> bool:
         """Whether Multus, which a pod has just missed, is usable again: then it is made anew."""
         return False
@@ -578,9 +583,10 @@ class KubernetesCluster(Cluster):
             before = None
         if before is not None:
             namespace, name = key_of(before)
+            command = self.real_command(f"kubectl -n {namespace} delete pod {name}")
             raise UsageError(
                 f"pod {namespace}/{name} exists in the cluster and was not made here; use "
-                f"another name, or: kubectl -n {namespace} delete pod {name}"
+                f"another name, or: {command}"
             )
         self.note_object(body)
         return self.kube.apply(body)

@@ -19,6 +19,7 @@ from pytest_multinet.model.interface import (
 from pytest_multinet.probe.stack import Listener, Prober
 
 if TYPE_CHECKING:
+    from pytest_multinet.net.netns import Namespace
     from pytest_multinet.probe.capture import Capture
 
 
@@ -37,35 +38,43 @@ class LinkNames:
     def _own(self, name: str) -> str:
         return self._isolation.names.get(name, name)
 
+    def opened(self, interface: str | None) -> tuple[Namespace, str | None] | None:
+        """As :meth:`Prober.opened`."""
+        return self._prober.opened(interface and self._own(interface))
+
     # --- what is there ----------------------------------------------------------------------
 
     def interfaces(self) -> tuple[Interface, ...]:
         """As :meth:`Prober.interfaces`."""
-        given = self._isolation.given_name
+        given = self._isolation.naming()
         return tuple(
-            replace(found, name=name, parent_name=self._given(found.parent_name) or None)
+            replace(
+                found,
+                name=name,
+                parent_name=found.parent_name and given(found.parent_name),
+                master=found.master and given(found.master),
+            )
             for found in self._prober.interfaces()
             if (name := given(found.name)) is not None
         )
 
     def routes(self) -> tuple[Route, ...]:
         """As :meth:`Prober.routes`."""
+        given = self._isolation.naming()
         return tuple(
-            route if route.interface is None else replace(route, interface=name)
+            replace(route, interface=route.interface and given(route.interface))
             for route in self._prober.routes()
-            if (name := self._given(route.interface)) is not None
+            if route.interface is None or given(route.interface) is not None
         )
 
     def neighbours(self) -> tuple[Neighbour, ...]:
         """As :meth:`Prober.neighbours`."""
+        given = self._isolation.naming()
         return tuple(
             replace(entry, interface=name)
             for entry in self._prober.neighbours()
-            if (name := self._given(entry.interface)) is not None
+            if (name := given(entry.interface)) is not None
         )
-
-    def _given(self, name: str | None) -> str | None:
-        return "" if name is None else self._isolation.given_name(name)
 
     def neighbour(self, address: IPAddress, interface: str) -> Neighbour | None:
         """As :meth:`Prober.neighbour`."""
@@ -74,7 +83,7 @@ class LinkNames:
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """As :meth:`Prober.counters`."""
-        given = self._isolation.given_name
+        given = self._isolation.naming()
         counters = self._prober.counters()
         return {name: c for own, c in counters.items() if (name := given(own)) is not None}
 

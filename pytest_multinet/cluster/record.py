@@ -37,6 +37,7 @@ class Record:
         multus: version and mode that were found usable on every node.
         objects: what was applied: API version, kind, namespace, name.
         run: the controller of the run whose workers share it; they come and go, it stays.
+        names: links and bridges on the nodes, each with the number of its worker.
         reused: whether that run has taken it over from an earlier one, which kept it.
     """
 
@@ -51,6 +52,7 @@ class Record:
     objects: list[list[str]] = field(default_factory=list[list[str]])
     run: Owner | None = None
     reused: bool = False
+    names: dict[str, int] = field(default_factory=dict[str, int])
     error: str = ""
 
 
@@ -121,6 +123,7 @@ class RecordFolder:
             if there is not None:
                 record.objects += [o for o in there.objects if o not in record.objects]
                 record.images |= {k: v for k, v in there.images.items() if k not in record.images}
+                record.names |= there.names
                 record.multus = record.multus or there.multus
                 record.plugins = record.plugins or there.plugins
             self._replace(record)

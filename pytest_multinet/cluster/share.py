@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_multinet.cluster.owner import Owner
+from pytest_multinet.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,28 @@ class Share:
 
     Attributes:
         run: the controller; what is shared lives as long as it.
-        worker: this worker's number: 3 for ``gw3``.
+        worker: this worker's name, such as ``gw3``.
         isolated: whether each worker has names of its own in what is shared.
     """
 
     run: Owner
-    worker: int
+    worker: str
     isolated: bool = True
+
+    @property
+    def number(self) -> int:
+        """The worker's number: 3 for ``gw3``.
+
+        Raises:
+            UsageError: pytest-xdist was told to call it otherwise.
+        """
+        found = re.fullmatch(r"gw(\d+)", self.worker)
+        if found is None:
+            raise UsageError(
+                f"the workers share a cluster, and one is called {self.worker!r}; expected gw0, "
+                "gw1, ...: leave 'id=' out of --tx (--multinet-isolation=none does without names)"
+            )
+        return int(found[1])
 
 
 @dataclass(frozen=True)

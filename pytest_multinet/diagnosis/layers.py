@@ -108,7 +108,8 @@ def explain(cluster: Cluster, error: MultinetError, manifests: Sequence[PodManif
     except Exception:  # an explanation must not hide the failure
         return
     if finding is not None:
-        error.hint = str(finding).lstrip()
+        command = cluster.real_command(finding.command)
+        error.hint = str(replace(finding, command=command)).lstrip()
 
 
 def _cluster_of(stack: NetworkStack) -> Cluster | None:
@@ -138,7 +139,11 @@ def _walk(context: Context, checks: Sequence[Check]) -> Finding | None:
         finding = check()
         if finding is not None:
             named = recognise(context.at(finding.layer))
-            return replace(named or finding, sound=tuple(dict.fromkeys(sound)))
+            found = named or finding
+            command = context.cluster.real_command(found.command) if context.cluster else ""
+            return replace(
+                found, command=command or found.command, sound=tuple(dict.fromkeys(sound))
+            )
         sound.append(name)
     return None
 

@@ -75,6 +75,9 @@ class LocalProber:
         """What bounds the neighbour entries that probes leave."""
         return self._budget
 
+    def opened(self, interface: str | None) -> tuple[Namespace, str | None]:
+        return self._namespace, interface
+
     # --- state ------------------------------------------------------------------------------
 
     def interfaces(self) -> tuple[Interface, ...]:

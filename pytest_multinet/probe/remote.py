@@ -75,6 +75,9 @@ class RemoteProber:
 
     # --- what is there ----------------------------------------------------------------------
 
+    def opened(self, interface: str | None) -> None:
+        """The namespace cannot be opened from here."""
+
     def interfaces(self) -> tuple[Interface, ...]:
         """Every interface, in index order."""
         found = self._json(["ip", "-j", "-d", "address", "show"])

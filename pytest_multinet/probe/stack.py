@@ -22,6 +22,7 @@ from pytest_multinet.model.interface import (
 )
 
 if TYPE_CHECKING:
+    from pytest_multinet.net.netns import Namespace
     from pytest_multinet.probe.capture import Capture
 
 
@@ -52,6 +53,13 @@ class Listener(Protocol):
 
 class Prober(Protocol):
     """Questions to one network stack.  Times in seconds, sizes in bytes."""
+
+    def opened(self, interface: str | None) -> tuple[Namespace, str | None] | None:
+        """The stack's namespace, and the kernel's name of an interface there.
+
+        ``None`` where the namespace cannot be opened from here.
+        """
+        ...
 
     def interfaces(self) -> tuple[Interface, ...]:
         """Every interface, in index order."""

@@ -179,11 +179,14 @@ def claim_cluster(cluster: Cluster, *, worker: str | None, folder: Path) -> Clai
 
 def left_in(cluster: Cluster) -> dict[str, Any]:
     """What a worker leaves in a cluster that others use too, as JSON types."""
+    described = cluster.describe()
+    for pod in described["pods"]:
+        pod["namespace"] = cluster.real_namespace(pod["namespace"])
     return {
         "name": cluster.name,
         "digest": cluster.config.digest,
         "specification": cluster.config.to_dict(),
-        "description": cluster.describe(),
+        "description": described,
     }
 
 
@@ -229,7 +232,7 @@ def keep_shared(
                 resources=resources,
             )
         )
-    pods = [pod["name"] for pod in description["pods"]]
+    pods = [f"{pod['namespace']}/{pod['name']}" for pod in description["pods"]]
     return Kept(id, backend, len(description.get("nodes", [])), pods, rerun)
 
 

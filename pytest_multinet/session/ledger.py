@@ -87,10 +87,14 @@ class Ledger:
                 record = Record.from_json(path.read_text(encoding="utf-8"))
                 if self._lives(record):
                     found.append(record)
-                else:
+                elif self._is_stale(path, record):
                     self.remove(record.id)
                     _remove_socket(record)
         return found
+
+    def _is_stale(self, path: Path, record: Record) -> bool:
+        """Whether a dead record still stands there: its run may just have written another."""
+        return Record.from_json(path.read_text(encoding="utf-8")) == record
 
     def _lives(self, record: Record) -> bool:
         if record.state == "running":

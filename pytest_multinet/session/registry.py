@@ -266,7 +266,10 @@ class Registry:
     def _end(self, shared: _Shared) -> None:
         cluster = shared.cluster
         if cluster.shared:
-            self.left.append(left_in(cluster))
+            try:
+                self.left.append(left_in(cluster))
+            except MultinetError as error:  # a pod that someone else deleted
+                self.problems.append(f"what is in {cluster.name} cannot be told: {error}")
         if cluster.shared or not self._keeps(cluster):
             self._close(shared)
         else:
@@ -317,9 +320,12 @@ class Registry:
                     forget_cluster(backend, ended.name)
                     continue
                 left = [one for one in self.left if one["name"] == ended.name]
-                self.kept.append(
-                    keep_shared(backend, ended, left, folder=self.root, rerun=self._rerun())
-                )
+                try:
+                    kept = keep_shared(backend, ended, left, folder=self.root, rerun=self._rerun())
+                except (MultinetError, OSError) as error:
+                    self.problems.append(f"{ended.name} is kept, and not written down: {error}")
+                else:
+                    self.kept.append(kept)
 
     def outcome(self) -> dict[str, Any]:
         """What a worker has to tell at its end, as plain data."""

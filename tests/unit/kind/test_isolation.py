@@ -146,9 +146,64 @@ def test_lists_hold_nothing_of_other_workers(worker: int) -> None:
 
 
 def test_interfaces_of_nodes(third: Isolation) -> None:
-    names = ["eth0", "eth1", "eth1-w1", "eth1-w3", "br1-w2"]
-    assert [third.given_name(n) for n in names] == ["eth0", None, None, "eth1", None]
-    assert [Isolation(0).given_name(n) for n in names] == ["eth0", "eth1", None, None, None]
+    of_workers = {"eth1": 0, "eth1-w1": 1, "eth1-w3": 3, "br1-w2": 2, "eth7": 0}
+    names = ["eth0", *of_workers, "veth-w9"]
+    third.of_workers = lambda: of_workers
+    found = [third.naming()(n) for n in names]
+    assert found == ["eth0", None, None, "eth1", None, None, "veth-w9"]
+    first = Isolation(0)
+    first.of_workers = lambda: of_workers
+    found = [first.naming()(n) for n in names]
+    assert found == ["eth0", "eth1", None, None, None, "eth7", "veth-w9"]
+
+
+def test_a_link_of_another_worker_is_nobodys_master(third: Isolation) -> None:
+    third.of_workers = lambda: {"eth5": 0, "eth6-w1": 1}
+    for link in ("eth5", "eth6"):
+        assert sent(third, {"type": "macvlan", "master": link})["master"] == f"{link}-w3"
+    assert sent(third, {"type": "macvlan", "master": "eth9"})["master"] == "eth9"
+
+
+def test_the_master_in_a_pod_is_what_it_is(third: Isolation) -> None:
+    config = {"type": "macvlan", "master": "eth1", "linkInContainer": True}
+    assert sent(third, config)["master"] == "eth1"
+
+
+def test_what_is_made_is_noted() -> None:
+    noted: list[tuple[str, int]] = []
+    isolation = Isolation(2)
+    isolation.note = lambda name, worker: noted.append((name, worker))
+    isolation.link(LinkConfig(name="eth1"))
+    isolation.outward(network({"type": "bridge", "bridge": "br1"}))
+    assert noted == [("eth1-w2", 2), ("br1-w2", 2)]
+
+
+def test_messages_and_commands(third: Isolation) -> None:
+    third.outward(network({"type": "bridge", "bridge": "br1"}))
+    said = '[default-w3/pod/uid:net-w3]: network "net-w3": br1-w3 and eth1-w3, not default-w31'
+    told = '[default/pod/uid:net]: network "net": br1 and eth1, not default-w31'
+    assert third.text(said) == told
+    assert third.command("kubectl get pod x") == "kubectl -n default-w3 get pod x"
+    assert third.command("kubectl -n default get pod x") == "kubectl -n default-w3 get pod x"
+    assert third.command("kubectl -n kube-system get pods") == "kubectl -n kube-system get pods"
+    assert third.command("kubectl get pods -A") == "kubectl get pods -A"
+    assert third.command("ip link show eth1  (in n)") == "ip link show eth1-w3  (in n)"
+    assert Isolation(0).command("kubectl get pod x") == "kubectl get pod x"
+
+
+def test_templates_of_workloads_come_back_as_given(third: Isolation) -> None:
+    template = pod("default/net")
+    inside = {"metadata": template["metadata"], "spec": template["spec"]}
+    job = {"template": inside}
+    given = {
+        "kind": "CronJob",
+        "metadata": {"name": "c"},
+        "spec": {"jobTemplate": {"metadata": {}, "spec": job}},
+    }
+    out = third.outward(given)
+    found = out["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["annotations"]
+    assert found[NETWORKS] == "default-w3/net"
+    assert third.inward(out) == given
 
 
 def test_a_name_that_would_be_too_long_is_refused() -> None:
