@@ -1,11 +1,15 @@
 """Long runs, outside of CI's patience: `make soak` prints their summary.
 
-``python -m tests.soak [seeds] [kills] [kind]``: by default all: 1,000 seed runs, 200 kills on
-embedded, 32 on kind, which take about half an hour.
+``python -m tests.soak [seeds] [kills] [kind] [suites]``: by default the first three: 1,000 seed
+runs, 200 kills on embedded, 32 on kind, which take about half an hour.  ``suites`` are 100 runs of
+all tests without kind, in random order and by four workers, which take hours; its number may be
+given by ``suites=5``.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 import warnings
@@ -20,7 +24,8 @@ from .embedded.crash import kill_once
 from .kind.crash import kill_once as kill_once_on_kind
 
 SEED = Path(__file__).parent / "data" / "seed"
-RUNS, KILLS, KIND_KILLS, PINGS = 1000, 200, 32, 3
+ROOT = Path(__file__).parent.parent
+RUNS, KILLS, KIND_KILLS, PINGS, SUITES = 1000, 200, 32, 3, 100
 
 
 def seeds() -> bool:
@@ -91,10 +96,34 @@ def kind_kills() -> bool:
     return not bad
 
 
+def suites(number: int = SUITES) -> bool:
+    """R3: no test needs another one before it, or none beside it."""
+    failed: Counter[str] = Counter()
+    bad = 0
+    argv = [sys.executable, "-m", "pytest", "-q", "-n", "4", "-p", "tests.shuffle", "-rfE"]
+    argv += ["-p", "no:cacheprovider", "--ignore=tests/kind", "-m", "not kind"]
+    for run in range(number):
+        environment = {**os.environ, "MULTINET_TEST_SHUFFLE": str(run)}
+        done = subprocess.run(
+            argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        lines = done.stdout.splitlines()
+        failed.update(line for line in lines if line.startswith(("FAILED", "ERROR")))
+        bad += done.returncode != 0
+        print(f"  run {run}: {lines[-1] if lines else done.stderr[-300:]}", flush=True)
+    print(f"R3: {number} runs of the suite in random order by 4 workers, {bad} failed")
+    for text, count in failed.most_common():
+        print(f"  {count} x {text[:200]}")
+    return not bad
+
+
 def main() -> int:
     """Run what was asked for; 1 where something failed."""
-    runs = {"seeds": seeds, "kills": kills, "kind": kind_kills}
-    results = [runs[name]() for name in sys.argv[1:] or runs]
+    runs = {"seeds": seeds, "kills": kills, "kind": kind_kills, "suites": suites}
+    results: list[bool] = []
+    for asked in sys.argv[1:] or ["seeds", "kills", "kind"]:
+        name, _, number = asked.partition("=")
+        results.append(suites(int(number)) if number else runs[name]())
     return 0 if all(results) else 1
 
 
