@@ -64,7 +64,7 @@ class Isolation:
             UsageError: it would be longer than an interface's name may be.
         """
         name = given + self.suffix
-        if len(name.encode()) > _LONGEST:
+        if self.suffix and len(name.encode()) > _LONGEST:
             raise UsageError(
                 f"the workers share a cluster, so that {given!r} is called {name!r} in worker "
                 f"gw{self.worker}: that is longer than {_LONGEST} characters. Choose a shorter "
@@ -149,18 +149,19 @@ class Isolation:
     def outward(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """A manifest as it goes to the API server; what is changed is kept in annotations."""
         out = dict(manifest)
-        if not self.suffix:
-            return out
         metadata = dict(mapping(out, "metadata"))
-        if metadata.get("namespace") == _NAMESPACE:
-            metadata["namespace"] = self.namespace
-        annotations = dict(mapping(metadata, "annotations"))
+        renamed = None
         if out.get("kind") == "NetworkAttachmentDefinition":
             config = mapping(out, "spec").get("config")
             renamed = self._config(config, str(metadata.get("name", "")))
-            if renamed is not None:
-                annotations[f"{ORIGINAL}config"] = config
-                out["spec"] = {**out["spec"], "config": renamed}
+        if not self.suffix:
+            return out
+        if metadata.get("namespace") == _NAMESPACE:
+            metadata["namespace"] = self.namespace
+        annotations = dict(mapping(metadata, "annotations"))
+        if renamed is not None:
+            annotations[f"{ORIGINAL}config"] = out["spec"]["config"]
+            out["spec"] = {**out["spec"], "config": renamed}
         self._select(annotations)
         if annotations:
             metadata["annotations"] = annotations

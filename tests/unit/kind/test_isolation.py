@@ -176,6 +176,11 @@ def test_what_is_made_is_noted() -> None:
     isolation.link(LinkConfig(name="eth1"))
     isolation.outward(network({"type": "bridge", "bridge": "br1"}))
     assert noted == [("eth1-w2", 2), ("br1-w2", 2)]
+    noted.clear()
+    first = Isolation(0)
+    first.note = lambda name, worker: noted.append((name, worker))
+    first.outward(network({"type": "bridge", "bridge": "a-name-that-is-too-long"}))
+    assert noted == [("a-name-that-is-too-long", 0)]
 
 
 def test_messages_and_commands(third: Isolation) -> None:
