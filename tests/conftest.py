@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_multinet.cluster.kind import KindCluster
+    from pytest_multinet.cluster.kind_cluster import KindCluster
 
 SEED = Path(__file__).parent / "data" / "seed"
 

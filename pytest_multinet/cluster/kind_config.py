@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,9 @@ def specification(config: ClusterConfig) -> dict[str, Any]:
 
 def _nodes(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     return items(data, "nodes") or [{"role": "control-plane"}]
+
+
+def digest(spec: Mapping[str, Any]) -> str:
+    """What tells one specification from another, 16 hexadecimal digits."""
+    text = json.dumps(spec, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

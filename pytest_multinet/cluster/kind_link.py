@@ -12,7 +12,7 @@ from pytest_multinet.link.veth_nodes import NodeVeth
 from pytest_multinet.model.topology import LinkConfig
 
 if TYPE_CHECKING:
-    from pytest_multinet.cluster.kind import KindCluster
+    from pytest_multinet.cluster.kind_cluster import KindCluster
 
 
 class KindLink(NodeLink):

@@ -21,7 +21,7 @@ from pytest_multinet.model.nested import mapping
 from pytest_multinet.multus import install
 
 if TYPE_CHECKING:
-    from pytest_multinet.cluster.kind import KindCluster
+    from pytest_multinet.cluster.kind_cluster import KindCluster
 
 
 class KindMultus(Multus):

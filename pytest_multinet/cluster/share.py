@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytest_multinet.cluster.owner import Owner
+from pytest_multinet.cluster.record import one_at_a_time
+from pytest_multinet.cluster.stages import Stages
 from pytest_multinet.errors import UsageError
 
 
@@ -54,3 +58,17 @@ class Ended:
     name: str
     kept: Mapping[str, Any] | None
     problem: str = ""
+
+
+def turn(
+    root: Path, name: str, share: Share | None, stages: Stages, doing: str
+) -> AbstractContextManager[None]:
+    """Workers of one run make what they share one after the other."""
+    if share is None:
+        return nullcontext()
+
+    def waiting(seconds: float) -> None:
+        since = f" ({seconds:.0f} s)" if seconds >= 10 else ""
+        stages.progress(f"waiting for another worker, which {doing} cluster {name}{since}")
+
+    return one_at_a_time(root, name, waiting)

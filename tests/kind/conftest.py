@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_multinet.cluster import kind
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.record import RecordFolder
 from pytest_multinet.model.topology import ClusterConfig
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.stack import Pod
 
 from .conftest import network, pod

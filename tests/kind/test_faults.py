@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_multinet.cluster import kind
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.rest import KubeApi
 from pytest_multinet.errors import BackendUnavailable, ClusterError, LinkError, MultinetError
 from pytest_multinet.model.topology import ClusterConfig

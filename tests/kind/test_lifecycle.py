@@ -18,7 +18,7 @@ import pytest
 
 from pytest_multinet.cluster import kind
 from pytest_multinet.cluster.engine import Engine
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.errors import ClusterError
 from pytest_multinet.model.topology import ClusterConfig
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.kind_node import KindNode
 from pytest_multinet.errors import LinkError, UsageError
 from pytest_multinet.link.veth_nodes import NodeVeth

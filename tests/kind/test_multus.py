@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_multinet.cluster.kind import KindCluster, KindMultus
+from pytest_multinet.cluster.kind_cluster import KindCluster
+from pytest_multinet.cluster.kind_multus import KindMultus
 from pytest_multinet.cluster.multus import ReadinessCheck
 from pytest_multinet.errors import MultusError, PodError
 from pytest_multinet.multus import install

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.errors import (
     ExecFailed,
     ProgramNotFound,

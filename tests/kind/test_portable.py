@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from pytest_multinet.cluster import kind
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 
 HIDE = """
     import asyncio, os, socket, ssl, subprocess, sys, urllib.request

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.stack import Pod
 from pytest_multinet.probe.local import LocalProber
 from pytest_multinet.probe.remote import RemoteProber

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.errors import PodError
 
 from .conftest import network, pod

@@ -7,7 +7,7 @@ from ipaddress import ip_interface
 
 import pytest
 
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.stack import Pod
 
 pytestmark = pytest.mark.filterwarnings("ignore:Multus ignores the key")

@@ -18,7 +18,7 @@ from pytest_multinet import (
     assert_mesh,
     assert_ping,
 )
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.kind_node import KindNode
 from pytest_multinet.diagnosis.layers import explain
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from pytest_multinet.cluster.base import Cluster
-from pytest_multinet.cluster.kind import KindCluster
+from pytest_multinet.cluster.kind_cluster import KindCluster
 from pytest_multinet.cluster.kubernetes import KubernetesPod
 from pytest_multinet.cluster.network import Network
 from pytest_multinet.cluster.pod_events import SANDBOX, from_event
