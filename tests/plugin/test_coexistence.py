@@ -20,8 +20,8 @@ SLOW_CLUSTER = """
 
     built = registry.open_chosen
 
-    def slow(*arguments):
-        cluster = built(*arguments)
+    def slow(*arguments, **named):
+        cluster = built(*arguments, **named)
         time.sleep(2.5)  # longer than the limit of a test
         return cluster
 
