@@ -112,7 +112,9 @@ def parser() -> argparse.ArgumentParser:
         "--backend", choices=BACKENDS, help="where it runs; default: $MULTINET_BACKEND, else auto"
     )
 
-    command = _add(commands, "ls", "list the environments that are kept", environments.ls, _LS)
+    command = _add(
+        commands, "ls", "list the environments that are kept or in use", environments.ls, _LS
+    )
     _add_json(command)
 
     command = _add(commands, "exec", "run a program in a pod or node", environments.exec_, _EXEC)
