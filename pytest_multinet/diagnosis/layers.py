@@ -262,7 +262,10 @@ def _up(context: Context, stack: NetworkStack, name: str) -> Finding | None:
 
 
 def _carrier(interface: Interface) -> bool:
-    return "LOWER_UP" in interface.flags or interface.state in ("up", "unknown")
+    """By the flag where flags are known: the kernel changes the state up to a second later."""
+    if interface.flags:
+        return "LOWER_UP" in interface.flags
+    return interface.state in ("up", "unknown")
 
 
 # --- master and node link -------------------------------------------------------------------
