@@ -55,6 +55,8 @@ LIMITS = {
     "egressBurst": 8_000,
 }
 profile = settings.get_profile("differential")
+# Many examples make a long list of allocations, and hypothesis minds its text.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 
 def examples(number: int) -> Callable[[Any], Any]:

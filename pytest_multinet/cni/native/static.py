@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pytest_multinet.cni.addresses import Cidr, IPAddress, parse_cidr, parse_ip
 from pytest_multinet.cni.native.conf import Conf
 from pytest_multinet.cni.native.plugin import Call, Plugin, load_args
@@ -53,10 +50,11 @@ class Static(Plugin):
         return self._read
 
     def _addresses(self, call: Call, written: _Written) -> list[tuple[Cidr, IPAddress | None]]:
+        capability = Conf(call.runtime_config, "", path="runtimeConfig", prefix="").texts("ips")
         if not written.present:
             raise CniError("IPAM config missing 'ipam' key")
         extra = _from_args(call) if call.args else []
-        asked = _asked(written.args, call.runtime_config)
+        asked = _asked(written.args, capability)
         found: list[tuple[Cidr, IPAddress | None]] = [(cidr, None) for cidr in asked]
         if not asked:
             for text, gateway in written.addresses:
@@ -87,8 +85,7 @@ class _Written:
         self.args = whole.child("args").child("cni", "IPAMArgs").texts("ips")
 
 
-def _asked(args: list[str], runtime_config: Mapping[str, Any]) -> list[Cidr]:
-    capability = Conf(runtime_config, "", path="runtimeConfig", prefix="").texts("ips")
+def _asked(args: list[str], capability: list[str]) -> list[Cidr]:
     asked: list[Cidr] = []
     for source in (args, capability):
         if not source:
