@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_multinet.cluster.file_lock import held, holder_of, open_lock, try_lock
 from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.errors import ClusterError
 from pytest_multinet.model.topology import check_cluster_name
@@ -86,18 +87,17 @@ class RecordFolder:
 
     def _acquire(self, run: Owner | None) -> int:
         path = self.folder.parent / f"{self.name}.lock"
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = open_lock(path)
         try:
-            if _try(lock, fcntl.LOCK_EX):
+            if try_lock(lock):
                 os.truncate(lock, 0)
                 os.pwrite(lock, str(run.pid if run else os.getpid()).encode(), 0)
                 return lock
             record = self.read()
             if run is not None and record is not None and record.run == run:
                 self.alone = False
-                fcntl.flock(
-                    lock, fcntl.LOCK_SH
-                )  # whoever holds it alone is about to see whose it is
+                # Whoever holds it alone is about to see whose it is.
+                fcntl.flock(lock, fcntl.LOCK_SH)
                 return lock
             raise _in_use(self.name, os.read(lock, 32).decode(errors="replace").strip() or "?")
         except BaseException:
@@ -118,7 +118,7 @@ class RecordFolder:
         if record.run is None:
             self._replace(record)
             return
-        with _held(self.folder / "writing.lock"):
+        with held(self.folder / "writing.lock"):
             there = self.read()
             if there is not None:
                 record.objects += [o for o in there.objects if o not in record.objects]
@@ -165,19 +165,10 @@ def records(root: Path) -> list[Record]:
 
 def lock_owner(root: Path, name: str) -> int | None:
     """The live process that holds a cluster name, ``None`` where none does."""
-    path = root / "kind" / f"{name}.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    text = holder_of(root / "kind" / f"{name}.lock")
+    if text is None:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.read(descriptor, 32).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else 0
-    finally:
-        os.close(descriptor)
-    return None
+    return int(text) if text.isdigit() else 0
 
 
 @contextmanager
@@ -190,22 +181,8 @@ def one_at_a_time(root: Path, name: str, waiting: Callable[[float], None]) -> It
         waiting: called with the seconds until now, at once and then every 30 seconds.
     """
     (root / "kind").mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _held(root / "kind" / f"{name}.making", waiting):
+    with held(root / "kind" / f"{name}.making", lambda lock: _wait_for(lock, waiting)):
         yield
-
-
-@contextmanager
-def _held(path: Path, waiting: Callable[[float], None] | None = None) -> Iterator[None]:
-    """A file's lock; it goes with the process that holds it."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if waiting is None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        elif not _try(lock, fcntl.LOCK_EX):
-            _wait_for(lock, waiting)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _wait_for(lock: int, waiting: Callable[[float], None]) -> None:
@@ -224,15 +201,7 @@ def _wait_for(lock: int, waiting: Callable[[float], None]) -> None:
     again: Retrying = Retrying(
         retry=retry_if_result(lambda held: not held), wait=wait_fixed(0.1), before_sleep=tell
     )
-    again(lambda: _try(lock, fcntl.LOCK_EX))
-
-
-def _try(lock: int, how: int) -> bool:
-    try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    again(lambda: try_lock(lock))
 
 
 def _in_use(name: str, owner: str) -> ClusterError:

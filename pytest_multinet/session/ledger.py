@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pytest_multinet.cluster.file_lock import held, holder_of, open_lock
 from pytest_multinet.cluster.folders import state_folder
 from pytest_multinet.cluster.owner import Owner
 from pytest_multinet.errors import UsageError
@@ -97,8 +98,8 @@ class Ledger:
         return Record.from_json(path.read_text(encoding="utf-8")) == record
 
     def _lives(self, record: Record) -> bool:
-        if record.state == "running":
-            return _is_held(self._lock_of(record.id))
+        if record.state == "running":  # by a process that may be in another container
+            return holder_of(self._lock_of(record.id)) is not None
         return record.owner is None or record.owner.alive
 
     def kept(self) -> list[Record]:
@@ -140,7 +141,7 @@ class Ledger:
         """Write down an environment that this process uses, under a free id, until released."""
         with self.locked():
             record = replace(record, id=self.free_id(record.id), state="running")
-            lock = os.open(self._lock_of(record.id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = open_lock(self._lock_of(record.id))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.write(record)
@@ -173,12 +174,8 @@ class Ledger:
     def locked(self) -> Iterator[None]:
         """Nobody else adds a record inside the ``with`` block."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with held(self.folder / ".lock"):
             yield
-        finally:
-            os.close(descriptor)
 
     def _path(self, id: str) -> Path:
         return self.folder / f"{id}.json"
@@ -205,21 +202,6 @@ class Claim:
             self._ledger.remove(self.record.id)
             os.close(self._lock)
             self._lock = -1
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether some process holds a lock file; also one that we cannot see, in a container."""
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _pid(record: Record) -> str:
