@@ -108,8 +108,13 @@ def explain(cluster: Cluster, error: MultinetError, manifests: Sequence[PodManif
     except Exception:  # an explanation must not hide the failure
         return
     if finding is not None:
-        command = cluster.real_command(finding.command)
-        error.hint = str(replace(finding, command=command)).lstrip()
+        error.hint = str(_with_real_command(cluster, finding)).lstrip()
+
+
+def _with_real_command(cluster: Cluster | None, finding: Finding) -> Finding:
+    if cluster is None:
+        return finding
+    return replace(finding, command=cluster.real_command(finding.command))
 
 
 def _cluster_of(stack: NetworkStack) -> Cluster | None:
@@ -139,11 +144,8 @@ def _walk(context: Context, checks: Sequence[Check]) -> Finding | None:
         finding = check()
         if finding is not None:
             named = recognise(context.at(finding.layer))
-            found = named or finding
-            command = context.cluster.real_command(found.command) if context.cluster else ""
-            return replace(
-                found, command=command or found.command, sound=tuple(dict.fromkeys(sound))
-            )
+            found = replace(named or finding, sound=tuple(dict.fromkeys(sound)))
+            return _with_real_command(context.cluster, found)
         sound.append(name)
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: s
     Raises:
         ClusterError: it could not be written down; it is ended.
     """
-    id = f"{cluster.name}@{worker}" if worker else cluster.name
+    id = _id_of(cluster, worker)
     pods = [pod.name for pod in cluster.pods()]
     nodes = len(cluster.nodes)
     description = cluster.describe()
@@ -79,20 +79,8 @@ def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: s
             resources = cluster.keep(id)
             id = _id_for(id, str(folder), resources, ledger)
             owner = resources.get("owner")
-            ledger.write(
-                Record(
-                    id=id,
-                    backend=cluster.backend,
-                    cluster=cluster.name,
-                    folder=str(folder),
-                    created=now(),
-                    digest=cluster.config.digest,
-                    specification=cluster.config.to_dict(),
-                    description=description,
-                    resources=resources,
-                    owner=Owner.of(owner) if owner else None,
-                )
-            )
+            record = _record_of(cluster, id, folder, description, owner)
+            ledger.write(replace(record, resources=resources))
     except OSError as error:  # what is not written down would run on, and nobody would know of it
         cluster.close()
         if resources is not None:
@@ -101,6 +89,27 @@ def keep_cluster(cluster: Cluster, *, worker: str | None, folder: Path, rerun: s
             f"{id} could not be kept, and was ended: {error.strerror}, below {ledger.folder}"
         ) from error
     return Kept(id, cluster.backend, nodes, pods, rerun)
+
+
+def _id_of(cluster: Cluster, worker: str | None) -> str:
+    return f"{cluster.name}@{worker}" if worker else cluster.name
+
+
+def _record_of(
+    cluster: Cluster, id: str, folder: Path, description: Mapping[str, Any], owner: int | None
+) -> Record:
+    """What is written down of a cluster; ``owner``: the process that it lives as long as."""
+    return Record(
+        id=id,
+        backend=cluster.backend,
+        cluster=cluster.name,
+        folder=str(folder),
+        created=now(),
+        digest=cluster.config.digest,
+        specification=cluster.config.to_dict(),
+        description=description,
+        owner=Owner.of(owner) if owner else None,
+    )
 
 
 def _id_for(wanted: str, folder: str, resources: Mapping[str, Any], ledger: Ledger) -> str:
@@ -160,18 +169,9 @@ def forget_cluster(backend: str, name: str) -> None:
 
 def claim_cluster(cluster: Cluster, *, worker: str | None, folder: Path) -> Claim:
     """Write down a cluster that this run uses, until the claim is released."""
-    record = Record(
-        id=f"{cluster.name}@{worker}" if worker else cluster.name,
-        backend=cluster.backend,
-        cluster=cluster.name,
-        folder=str(folder),
-        created=now(),
-        digest=cluster.config.digest,
-        specification=cluster.config.to_dict(),
-        description={"nodes": cluster.describe()["nodes"]},
-        owner=Owner.of(os.getpid()),
-    )
-    return Ledger().claim(record)
+    nodes = {"nodes": cluster.describe()["nodes"]}
+    id = _id_of(cluster, worker)
+    return Ledger().claim(_record_of(cluster, id, folder, nodes, os.getpid()))
 
 
 # --- what workers share -------------------------------------------------------------------------

@@ -254,7 +254,7 @@ class Registry:
                 del self._shared[key]
                 if shared.cluster.shared:
                     shared.cluster.clear()
-                elif self._keeps(shared.cluster):
+                elif self._keeps(shared.cluster.attached):
                     name = shared.cluster.name
                     why = "the run went on with another configuration"
                     self.problems.append(f"{name} was not kept: {why}")
@@ -270,7 +270,7 @@ class Registry:
                 self.left.append(left_in(cluster))
             except MultinetError as error:  # a pod that someone else deleted
                 self.problems.append(f"what is in {cluster.name} cannot be told: {error}")
-        if cluster.shared or not self._keeps(cluster):
+        if cluster.shared or not self._keeps(cluster.attached):
             self._close(shared)
         else:
             if shared.claim is not None:
@@ -281,10 +281,7 @@ class Registry:
     def _rerun(self) -> str:
         return " ".join(["pytest", "--lf", *self.settings.flags()])
 
-    def _keeps(self, cluster: Cluster) -> bool:
-        return self._is_to_keep(cluster.attached)
-
-    def _is_to_keep(self, attached: bool) -> bool:
+    def _keeps(self, attached: bool) -> bool:
         """Whether to keep a cluster; what an earlier run kept stays until told otherwise."""
         keep = self.settings.keep
         if attached and self.settings.source("keep") == DEFAULT:
@@ -313,7 +310,7 @@ class Registry:
     def end_run(self, run: Owner) -> None:
         """As the controller: end what the workers, which are gone, have shared."""
         for backend in shared_backends(run):
-            for ended in backend_module(backend).end_run(run, self._is_to_keep):
+            for ended in backend_module(backend).end_run(run, self._keeps):
                 if ended.problem:
                     self.problems.append(ended.problem)
                 if ended.kept is None:
